@@ -1,0 +1,1 @@
+"""HTTP of the endpoint: requests to calls, results and problems to responses; decides nothing itself."""

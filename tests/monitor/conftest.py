@@ -1,0 +1,317 @@
+"""A real endpoint on a real port with a real SQLite file, and the deliveries to send it."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import io
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from filterd.monitor.service import serve_monitor
+from filterd.monitor.settings import MonitorLimits, MonitorSettings
+
+NOW = 1_795_000_000  # 2026-11-18
+TOKENS = {"box1": "token of box one", "box2": "token of box two", "far1": "token of the far school"}
+SCHOOLS = {"box1": "school-1", "box2": "school-1", "far1": "school-2"}
+ADMIN = "token of the admin"
+
+
+def sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Make:
+    """Deliveries, batches, events, usage: plain JSON values, as a box would send them."""
+
+    now = NOW
+
+    def event(self, **changes: object) -> dict[str, object]:
+        return {
+            "bucket": NOW - NOW % 300,
+            "group": "class-7",
+            "tier": "middle",
+            "pseudonym": "abcdefgh",
+            "domain": "casino.example",
+            "name": "www.casino.example",
+            "category": "gambling",
+            "list": "local-gambling",
+            "rule": "casino.example",
+            "layer": "baseline",
+            "verdict": "block",
+            "reason": "category",
+            "count": 1,
+        } | changes
+
+    def usage(self, **changes: object) -> dict[str, object]:
+        return {
+            "hour": NOW - NOW % 3600,
+            "group": "class-7",
+            "tier": "middle",
+            "category": "",
+            "outcome": "allowed",
+            "queries": 1,
+        } | changes
+
+    def batch(
+        self, sequence: int, events: list[Any] | None = None, usage: list[Any] | None = None
+    ) -> dict[str, Any]:
+        return {
+            "sequence": sequence,
+            "events": [self.event()] if events is None else events,
+            "usage": [self.usage()] if usage is None else usage,
+        }
+
+    def health(self, **changes: object) -> dict[str, object]:
+        return {
+            "at": NOW,
+            "started": NOW - 60,
+            "version": "0.1.0",
+            "policy_version": "p1",
+            "index_version": "i1",
+            "values": {"cache_entries": 3},
+        } | changes
+
+    def delivery(self, *batches: object, box: str = "box1", **changes: object) -> dict[str, Any]:
+        return {
+            "box": box,
+            "school": SCHOOLS.get(box, "school-1"),
+            "stream": "0" * 32,
+            "batches": list(batches),
+        } | changes
+
+
+@dataclass(slots=True)
+class Running:
+    """One endpoint that serves."""
+
+    settings: MonitorSettings
+    url: str
+    path: Path
+    session: aiohttp.ClientSession
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    async def post(
+        self,
+        value: object,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        packed: bool = False,
+    ) -> tuple[int, Any]:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        if token is None:
+            box = value.get("box") if isinstance(value, dict) else None
+            token = TOKENS.get(box if isinstance(box, str) else "", TOKENS["box1"])
+        sent = {"Content-Type": "application/json"}
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        if packed:
+            body = gzip.compress(body)
+            sent["Content-Encoding"] = "gzip"
+        async with self.session.post(
+            f"{self.url}/v1/batches", data=io.BytesIO(body), headers=sent | (headers or {})
+        ) as reply:
+            return reply.status, await reply.json(content_type=None)
+
+    async def get(self, path: str, *, admin: bool = True, **headers: str) -> tuple[int, Any]:
+        sent = ({"Authorization": f"Bearer {ADMIN}"} if admin else {}) | headers
+        async with self.session.get(f"{self.url}{path}", headers=sent) as reply:
+            text = await reply.text()
+            return reply.status, json.loads(text) if "json" in reply.content_type else text
+
+    async def metric(self, name: str) -> dict[str, float]:
+        """Return the samples of a metric: their labels as text -> value."""
+        _status, text = await self.get("/metrics")
+        found = {}
+        for line in text.splitlines():
+            key, _, value = line.rpartition(" ")
+            if key == name or key.startswith(f"{name}{{"):
+                found[key.removeprefix(name)] = float(value)
+        return found
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(statement).fetchall()
+
+    async def end(self) -> None:
+        self.stop.set()
+        if self.task is not None:
+            await self.task
+        await self.session.close()
+
+
+Start = Callable[..., Any]
+
+
+def make_settings(path: Path, **changes: Any) -> MonitorSettings:
+    values: dict[str, Any] = {
+        "listen": (("127.0.0.1", 0),),
+        "database": f"sqlite:///{path}",
+        "boxes": {box: (SCHOOLS[box], sha256(token)) for box, token in TOKENS.items()},
+        "admin_token_sha256": sha256(ADMIN),
+        "limits": MonitorLimits(store_seconds=10.0, busy_seconds=2.0),
+    }
+    return MonitorSettings(**(values | changes))
+
+
+@pytest.fixture
+def make() -> Make:
+    return Make()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> MonitorSettings:
+    return make_settings(tmp_path / "monitor.sqlite")
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """A function that starts an endpoint: ``await start(clock=..., path=..., **settings)``."""
+    running: list[Running] = []
+
+    async def begin(
+        *, clock: Callable[[], float] = time.time, path: Path | None = None, **changes: Any
+    ) -> Running:
+        path = path or tmp_path / "monitor.sqlite"
+        values = make_settings(path, **changes)
+        bound: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        one = Running(values, "", path, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        running.append(one)
+        one.task = asyncio.create_task(serve_monitor(values, one.stop, bound.set_result, clock=clock))
+        await asyncio.wait({one.task, bound}, return_when=asyncio.FIRST_COMPLETED)
+        if not bound.done():
+            task, one.task = one.task, None
+            task.result()
+        host, port = bound.result()[0]
+        one.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return one
+
+    yield begin
+    for one in running:
+        await one.end()
+
+
+@pytest.fixture
+async def monitor(start: Start, clock: Clock) -> Running:
+    """An endpoint with its clock at ``NOW``."""
+    found: Running = await start(clock=clock)
+    return found
+
+
+_PROGRAM = """
+import asyncio, json, resource, signal, sys
+from filterd.monitor.service import serve_monitor
+from filterd.monitor.settings import MonitorLimits, MonitorSettings
+
+async def main(raw):
+    limits = MonitorLimits(**raw.pop("limits"))
+    listen = tuple(tuple(pair) for pair in raw.pop("listen"))
+    boxes = {box: tuple(pair) for box, pair in raw.pop("boxes").items()}
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    settings = MonitorSettings(listen=listen, boxes=boxes, limits=limits, **raw)
+    await serve_monitor(settings, stop, lambda _: print("ready", flush=True))
+
+raw = json.loads(sys.argv[1])
+if size := raw.pop("file_bytes", None):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+asyncio.run(main(raw))
+"""
+
+
+class Program:
+    """An endpoint in a process of its own, which a test may kill."""
+
+    def __init__(self, path: Path, port: int, log: Path, **changes: Any) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.path = path
+        self._log = log
+        self._plan = {
+            "listen": [["127.0.0.1", port]],
+            "database": f"sqlite:///{path}",
+            "boxes": {box: [SCHOOLS[box], sha256(token)] for box, token in TOKENS.items()},
+            "admin_token_sha256": sha256(ADMIN),
+            "limits": {"busy_seconds": 2.0, "store_seconds": 10.0},
+        } | changes
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait until it serves."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, json.dumps(self._plan)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline():
+            if line == b"ready\n":
+                return
+        pytest.fail(f"the endpoint did not start: {self._log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """Kill it as the kernel would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(statement).fetchall()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def program(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Program]]:
+    """A function that makes an endpoint program (not yet started)."""
+    made: list[Program] = []
+
+    def make_program(**changes: Any) -> Program:
+        made.append(Program(tmp_path / "monitor.sqlite", free_port, tmp_path / "monitor.log", **changes))
+        return made[-1]
+
+    yield make_program
+    for one in made:
+        with suppress(ProcessLookupError):
+            one.kill()
