@@ -1,0 +1,304 @@
+"""The DNS process: answers lookups, records what was blocked, and waits for nobody.
+
+Started by the supervisor as ``python -m filterd.app.worker``, which hands it the verified configuration and
+the bound sockets. It reads no file that a person edits and opens no connection but to the upstreams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hmac
+import json
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from filterd import __version__, mmsg
+from filterd.app import logs
+from filterd.app.policyfiles import policy_now
+from filterd.app.policyoverrides import OverrideStore
+from filterd.config.load import Config, undump
+from filterd.errors import DomainIndexError, FilterdError
+from filterd.events.batch import Health
+from filterd.events.outbox import Limits, Outbox
+from filterd.events.pseudonym import Pseudonyms, load_secret
+from filterd.events.recorder import Recorder
+from filterd.events.writer import Writer
+from filterd.lists import activate
+from filterd.resolver.resolver import Resolver
+from filterd.rules.index import Index
+from filterd.rules.policy import Policy
+from filterd.rules.view import View
+from filterd.server import child
+from filterd.server.clients import Clients
+from filterd.server.fast import FastListener
+from filterd.server.handler import Handler
+from filterd.server.neighbours import Neighbours
+from filterd.server.tcp import TcpListener
+from filterd.server.udp import UdpListener
+
+log = structlog.get_logger(__name__)
+
+_INDEX_LOOK = 1.0  # seconds between two looks at which index is current
+_INDEX_CLOSE = 30.0
+_TIDY = 5.0
+_TIDY_ALL = 3600.0
+_SWITCH = (
+    0.0005  # seconds that the writer's thread may hold the loop up; Python's own choice is ten times that
+)
+_DRAIN = 3.0
+_COOKIE_SECRET = b"filterd server cookie"
+
+
+@dataclass(slots=True)
+class Worker:
+    """The objects of one DNS process."""
+
+    config: Config
+    policy: Policy
+    resolver: Resolver
+    handler: Handler
+    clients: Clients
+    neighbours: Neighbours
+    writer: Writer
+    listeners: list[FastListener | UdpListener]
+    index_version: str
+    started: int
+
+    def health(self) -> Health:
+        """Return this process' state as the outbox keeps it; called by the writer's thread."""
+        values = {**self.resolver.health(), **self.handler.health(), **self.writer.counters()}
+        values["clients"] = float(len(self.clients))
+        values["clients_forgotten"] = float(self.clients.forgotten)
+        values.update(self._own_health())
+        return Health(
+            at=int(time.time()),
+            started=self.started,
+            version=__version__,
+            policy_version=self.policy.version,
+            index_version=self.index_version,
+            values={name: float(value) for name, value in values.items()},
+        )
+
+    def _own_health(self) -> dict[str, float]:
+        index = self.resolver.index
+        return {
+            "index_names": float(index.names),
+            "index_built": float(index.built_at),
+            "memory_bytes": float(_resident_bytes()),
+            "cpu_seconds": time.process_time(),
+        }
+
+    def take_current_index(self) -> None:
+        """Serve the current index if it is another one; a damaged one is refused and the old one stays."""
+        path = activate.current(self.config.state.lists)
+        if path is None or path.parent.name == self.index_version:
+            return
+        try:
+            index = Index.open(path)
+        except DomainIndexError as error:
+            self.handler.counters["index_refused"] += 1
+            log.error("index_refused", path=str(path), error=str(error))  # noqa: TRY400 - the line says all
+            return
+        old, self.resolver.index = self.resolver.index, index
+        self.index_version = path.parent.name
+        self.forget()
+        # Lookups under way are decided to their end by the index they began with.
+        asyncio.get_running_loop().call_later(_INDEX_CLOSE, old.close)
+        log.info("index_switched", version=index.version, names=index.names)
+
+    def view_of(self, group: str) -> View:
+        """Return what holds for a group now."""
+        return self.policy.view(group, time.time())
+
+    def forget(self) -> None:
+        """Let no verdict of before be given again: the index changed."""
+        self.handler.memos.clear()
+        for listener in self.listeners:
+            listener.forget()
+
+    def regroup(self) -> None:
+        """Assign clients to their groups anew; what is remembered belongs to views and stays right."""
+        self.clients.regroup(self.policy.clients.group_of)
+        for listener in self.listeners:
+            listener.forget()
+
+    async def take_policy(self) -> None:
+        """Serve the policy in force now; lookups go on while it is read."""
+        generation = self.policy.generation + 1
+        try:
+            policy = await asyncio.to_thread(policy_now, self.config, generation=generation, at=time.time())
+        except FilterdError as error:
+            self.handler.counters["policy_refused"] += 1
+            log.error("policy_refused", error=str(error))  # noqa: TRY400 - the line says all; no trace helps
+            return
+        self.policy = policy
+        self.handler.memos.clear()  # views of the old policy are gone for good
+        self.regroup()
+        log.info("policy_switched", version=policy.version)
+
+    async def take_overrides(self) -> None:
+        """Serve under the overrides that hold now; groups that none concerns keep what is remembered."""
+        store = OverrideStore(self.config.state.overrides)
+        overrides = await asyncio.to_thread(store.active, time.time())
+        self.policy = self.policy.under(overrides)
+        for listener in self.listeners:
+            listener.forget()
+        log.info("overrides_taken", count=len(overrides))
+
+
+class Changes:
+    """Takes changes of the policy one after the other, in the order in which signals tell of them.
+
+    SIGHUP: another policy is in force. SIGUSR1: other overrides. Made before the policy is read, so that
+    nothing that changes while the process gets ready is missed.
+    """
+
+    def __init__(self) -> None:
+        self._due: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            loop.add_signal_handler(number, self._due.put_nowait, number)
+
+    async def run(self, worker: Worker) -> None:
+        """Take changes for ever; those that were told before first."""
+        while True:
+            number = await self._due.get()
+            try:
+                await (worker.take_policy() if number is signal.SIGHUP else worker.take_overrides())
+            except Exception:  # what is served stays; the next change may succeed
+                log.exception("change_not_taken", signal=number.name)
+
+
+def build(config: Config, name: str) -> Worker:
+    """Make the objects of the DNS process ``name``, which has an outbox of its own."""
+    policy = policy_now(config, at=time.time())
+    path = activate.current(config.state.lists)
+    index = Index.open(path) if path is not None else Index.empty()
+    settings = config.server()
+    neighbours = Neighbours(settings.lease_files)
+    secret = load_secret(config.state.box_secret)
+    recorder = Recorder()
+    resolver = Resolver(config.resolver(), index)
+    handler = Handler(
+        settings,
+        resolver,
+        lambda group: worker.view_of(group),  # noqa: PLW0108 - bound below
+        recorder,
+        cookie_secret=derived(secret, _COOKIE_SECRET)[:16],
+    )
+    outbox = Outbox(
+        config.state.outboxes / f"{name}.outbox", Limits(max_bytes=config.model.delivery.spool_mib << 20)
+    )
+    writer = Writer(recorder, outbox, Pseudonyms(secret), health=lambda: worker.health())  # noqa: PLW0108 - bound below
+    worker = Worker(
+        config=config,
+        policy=policy,
+        resolver=resolver,
+        handler=handler,
+        clients=Clients(settings, policy.clients.group_of, neighbours.device_of),
+        neighbours=neighbours,
+        writer=writer,
+        listeners=[],
+        index_version=path.parent.name if path is not None else "",
+        started=int(time.time()),
+    )
+    return worker
+
+
+def _resident_bytes() -> int:
+    """Return the memory this process holds (proc_pid_statm(5))."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+
+
+def derived(secret: bytes, purpose: bytes) -> bytes:
+    """Return a key of its own for a purpose, so that no key serves two (HMAC-SHA256 of the box secret)."""
+    return hmac.digest(secret, purpose, "sha256")
+
+
+async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
+    """Serve until the supervisor asks to stop or is gone."""
+    stop = child.stop_event()
+    changes = Changes()
+    worker = build(config, name)
+    await worker.resolver.start()
+    worker.writer.start()
+    listener = FastListener if mmsg.available() else UdpListener
+    worker.listeners += [listener(sock, worker.handler, worker.clients) for sock in udp]
+    streams = TcpListener(worker.handler, worker.clients, config.server().tcp)
+    for sock in tcp:
+        await streams.start(sock)
+    tasks = [asyncio.create_task(work) for work in (changes.run(worker), *_background(worker))]
+    gc.disable()
+    tidy()
+    child.say_ready()
+    log.info("dns_ready", policy=worker.policy.version, index=worker.resolver.index.version)
+    await stop.wait()
+    streams.stop_accepting()
+    for one in worker.listeners:
+        one.close()
+    await worker.handler.drain(_DRAIN)
+    await streams.close()
+    for task in tasks:
+        task.cancel()
+    await worker.resolver.close()
+    if not await asyncio.to_thread(worker.writer.stop, drain=True):
+        log.error("events_left_behind", counters=worker.writer.counters())
+
+
+def _background(worker: Worker) -> tuple[Coroutine[Any, Any, None], ...]:
+    return (
+        _every(_INDEX_LOOK, worker.take_current_index),
+        _every(_TIDY, tidy),
+        _every(_TIDY_ALL, tidy_all),
+        worker.neighbours.watch(worker.regroup),
+    )
+
+
+def tidy() -> None:
+    """Collect garbage among what is new since the last call, and never look at the survivors again.
+
+    The collector's own timing would look through the whole cache and memo, tens of milliseconds at once, in
+    the middle of lookups. What is frozen is still freed by its reference count.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def tidy_all() -> None:
+    """Collect garbage among everything: rings that closed after they were frozen."""
+    gc.unfreeze()
+    tidy()
+
+
+async def _every(seconds: float, action: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            action()
+        except Exception:  # the next look may succeed; what is served stays
+            log.exception("background_failed", action=action.__name__)
+
+
+def main() -> None:
+    """Run as a child of the supervisor."""
+    sys.setswitchinterval(_SWITCH)
+    plan = json.loads(child.read_plan())
+    logs.configure(level=plan["log_level"], human=plan["log_human"])
+    config = undump(plan["config"].encode())
+    udp = [socket.socket(fileno=number) for number in plan["udp"]]
+    tcp = [socket.socket(fileno=number) for number in plan["tcp"]]
+    child.run(serve(config, plan["name"], udp, tcp))
+
+
+if __name__ == "__main__":
+    main()

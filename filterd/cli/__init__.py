@@ -1,0 +1,16 @@
+"""The command ``filterd``: parses arguments, calls the composition root, prints; holds no logic.
+
+root      the group, options shared by commands, errors as one line
+serving   run, serve, monitor
+asking    check, explain, status, reload
+selftest  selftest
+lists     lists compile, show, find
+listsupdating  lists update, status, accept, activate, rollback, history, exceptions, report
+bundle    bundle keygen, build, sign, verify, apply, show
+policy    policy show, test, diff, simulate, schema
+policychanges  policy override, log, undo
+"""
+
+from filterd.cli.root import main
+
+__all__ = ["main"]
