@@ -6,6 +6,7 @@ a count, times of events are 5-minute buckets (school.md, "what the psychologist
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -15,6 +16,7 @@ HOUR_SECONDS = 3600
 MAX_BATCHES = 64
 MAX_EVENTS = 5000
 MAX_USAGE = 20000
+MAX_ALIVE = 1000
 
 _IDENTIFIER = r"^[a-z0-9][a-z0-9_.:-]{0,63}$"
 Identifier = Annotated[str, StringConstraints(pattern=_IDENTIFIER)]
@@ -29,6 +31,15 @@ class Model(BaseModel):
     """Base: unknown fields are errors, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Hint(StrEnum):
+    """Why a lookup may not have been a person's choice (school.md, signal against noise)."""
+
+    AD_PARENT = "ad_parent"  # an advertising name was asked for by the same device just before
+    AUTOMATIC = "automatic"  # asked for at even intervals: a program in the background
+    OUT_OF_HOURS = "out_of_hours"  # while nobody is at school
+    PAGE_BURST = "page_burst"  # among many other names of the same device within 10 s: part of a page
 
 
 class Event(Model):
@@ -46,6 +57,9 @@ class Event(Model):
     layer: Annotated[str, StringConstraints(max_length=64)]
     verdict: Literal["block", "rewrite"]
     reason: Identifier
+    hints: Annotated[str, StringConstraints(pattern=r"^([a-z_]+(,[a-z_]+)*)?$", max_length=64)] = (
+        ""  # Hint, sorted
+    )
     count: Count
 
 
@@ -60,6 +74,25 @@ class Usage(Model):
     queries: Count
 
 
+class Alive(Model):
+    """When a process of the box was filtering: one bit for each 5-minute step of an hour, lowest first."""
+
+    hour: Epoch  # UTC, seconds, a multiple of HOUR_SECONDS
+    steps: Annotated[int, Field(ge=1, lt=1 << 12)]
+
+
+class SelfTest(Model):
+    """The box's latest self-test (R19) and how many learning sites answered (3.1)."""
+
+    at: Epoch
+    tested: Annotated[int, Field(ge=0, le=1000)]
+    failed: Annotated[list[Identifier], Field(max_length=256)]  # categories
+    no_source: Annotated[list[Identifier], Field(max_length=256)]
+    learning_tested: Annotated[int, Field(ge=0, le=10_000)]
+    learning_answered: Annotated[int, Field(ge=0, le=10_000)]
+    error: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
 class Health(Model):
     """The box's state at a moment: gauges and counters since the start of the process; latest wins."""
 
@@ -71,6 +104,7 @@ class Health(Model):
     values: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")], float] = Field(
         max_length=256
     )
+    selftest: SelfTest | None = None
 
 
 class Batch(Model):
@@ -79,6 +113,7 @@ class Batch(Model):
     sequence: Annotated[int, Field(ge=1, le=2**53)]
     events: Annotated[list[Event], Field(max_length=MAX_EVENTS)]
     usage: Annotated[list[Usage], Field(max_length=MAX_USAGE)]
+    alive: Annotated[list[Alive], Field(max_length=MAX_ALIVE)] = []
 
 
 class Delivery(Model):

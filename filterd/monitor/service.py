@@ -16,13 +16,13 @@ import structlog
 from aiohttp import web
 
 from filterd.errors import StartError
-from filterd.monitor.ingest import Ingest
-from filterd.monitor.labels import LabelBook
-from filterd.monitor.meter import Meter
-from filterd.monitor.metrics import Exposition
-from filterd.monitor.retention import Retention
+from filterd.monitor.ingest.accept import Ingest
+from filterd.monitor.metrics.exposition import Exposition
+from filterd.monitor.metrics.labels import LabelBook
+from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store import Clock, Store
+from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.upkeep.retention import Retention
 from filterd.monitor.web.app import Services, make_app
 
 Ready = Callable[[Sequence[tuple[str, int]]], object]

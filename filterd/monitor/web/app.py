@@ -18,13 +18,16 @@ from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import StoreError
-from filterd.monitor import decode, listing, metrics
-from filterd.monitor.auth import Caller, Doorkeeper
-from filterd.monitor.ingest import Ingest
-from filterd.monitor.meter import Meter
+from filterd.monitor.access.doorkeeper import Caller, Doorkeeper
+from filterd.monitor.ingest import decode
+from filterd.monitor.ingest.accept import Ingest
+from filterd.monitor.metrics import exposition
+from filterd.monitor.metrics.exposition import Exposition
+from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.problems import CONTENT_TYPE, Problem
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store import Store
+from filterd.monitor.store.store import Store
+from filterd.monitor.web import listing
 from filterd.monitor.web.body import Budget, read_text
 from filterd.monitor.web.quiet import Quiet
 
@@ -62,7 +65,7 @@ class Services:
     settings: MonitorSettings
     store: Store
     ingest: Ingest
-    exposition: metrics.Exposition
+    exposition: Exposition
     meter: Meter
 
 
@@ -121,7 +124,7 @@ class Api:
         """``GET /metrics``."""
         self._door.metrics(caller_of(request))
         body = await self._s.exposition.render()
-        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+        return web.Response(body=body, headers={"Content-Type": exposition.CONTENT_TYPE})
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """``GET /healthz``: the program runs."""

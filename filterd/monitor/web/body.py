@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from filterd.monitor import decode
-from filterd.monitor.meter import Meter
+from filterd.monitor.ingest import decode
+from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.problems import Problem, overloaded
 from filterd.monitor.settings import MonitorLimits
 

@@ -1,0 +1,1 @@
+"""Bytes of a delivery -> checked batches -> rows -> one transaction; knows no HTTP."""

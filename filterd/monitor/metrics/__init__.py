@@ -1,0 +1,1 @@
+"""What Prometheus scrapes, under bounded labels that never hold a name, a client or a pseudonym."""

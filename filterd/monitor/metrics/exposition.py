@@ -1,0 +1,120 @@
+"""``GET /metrics``: what the store knows of schools and boxes, as Prometheus' text format.
+
+Labels are bounded (schools and boxes by the settings, groups, tiers and categories by labels.py) and never
+hold a name, a client or a pseudonym.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from filterd.errors import StoreError
+from filterd.monitor.metrics.boxes import box_metrics
+from filterd.monitor.metrics.labels import LabelBook
+from filterd.monitor.metrics.meter import Meter
+from filterd.monitor.metrics.snapshot import Snapshot, load
+from filterd.monitor.settings import MonitorSettings
+from filterd.monitor.store.store import Clock, Store
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Exposition:
+    """Renders /metrics, one scrape at a time."""
+
+    def __init__(
+        self, settings: MonitorSettings, store: Store, meter: Meter, labels: LabelBook, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._meter = meter
+        self._labels = labels
+        self._clock = clock
+        self._turn = asyncio.Lock()
+
+    async def render(self) -> bytes:
+        """Return the exposition; with a store that cannot be read only the endpoint's own metrics."""
+        async with self._turn:
+            try:
+                snapshot = await self._store.read(load)
+            except StoreError:
+                snapshot = None
+            families = [*self._own(snapshot)]
+            if snapshot is not None:
+                families += _schools(snapshot, self._settings)
+                families += box_metrics(snapshot, self._settings, self._clock())
+            return await asyncio.to_thread(self._text, families)
+
+    def _text(self, families: list[Metric]) -> bytes:
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Families(families))
+        return generate_latest(self._meter.registry) + generate_latest(registry)
+
+    def _own(self, snapshot: Snapshot | None) -> Iterator[Metric]:
+        yield _gauge(
+            "filterd_store_readable", "1 when the store could be read for this scrape.", snapshot is not None
+        )
+        aside = self._store.put_aside
+        yield _gauge("filterd_store_files_put_aside", "Damaged databases that lie beside the store.", aside)
+        failures = CounterMetricFamily("filterd_store_failures", "Reads and writes of the store that failed.")
+        failures.add_metric([], self._store.errors)
+        yield failures
+        folded = CounterMetricFamily(
+            "filterd_labels_folded", "Records counted under 'other': too many label values.", labels=["label"]
+        )
+        for label, count in self._labels.folded.items():
+            folded.add_metric([label], count)
+        yield folded
+        if snapshot is not None and "retention" in snapshot.marks:
+            yield _gauge(
+                "filterd_retention_last_success_timestamp_seconds",
+                "When everything over its time was last deleted.",
+                snapshot.marks["retention"],
+            )
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, text)
+    family.add_metric([], value)
+    return family
+
+
+def _schools(snapshot: Snapshot, settings: MonitorSettings) -> Iterator[Metric]:
+    schools = settings.schools
+    queries = CounterMetricFamily(
+        "filterd_queries",
+        "Lookups by outcome, as the boxes counted them; each counted once.",
+        labels=["school", "group", "tier", "category", "outcome"],
+    )
+    for row in snapshot.usage:
+        if row.school in schools:
+            queries.add_metric([row.school, row.group_id, row.tier, row.category, row.outcome], row.queries)
+    yield queries
+    events = CounterMetricFamily(
+        "filterd_events",
+        "Events received: blocked or rewritten lookups, collapsed per device and five minutes.",
+        labels=["school", "category", "verdict"],
+    )
+    lookups = CounterMetricFamily(
+        "filterd_event_lookups", "Lookups behind those events.", labels=["school", "category", "verdict"]
+    )
+    for row in snapshot.events:
+        if row.school in schools:
+            labels = [row.school, row.category, row.verdict]
+            events.add_metric(labels, row.events)
+            lookups.add_metric(labels, row.lookups)
+    yield events
+    yield lookups

@@ -1,0 +1,1 @@
+"""What the endpoint does by itself in the background: forgetting in time."""

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from filterd.errors import StoreError
+from filterd.monitor.store.engine import migrate, parse_url
+from filterd.monitor.store.schema import METADATA
+from filterd.monitor.store.store import Store
+
+
+@pytest.fixture
+def connection(tmp_path: Any) -> Any:
+    engine = create_engine(f"sqlite:///{tmp_path}/x.sqlite")
+    with engine.connect() as opened:
+        yield opened
+    engine.dispose()
+
+
+def tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+
+def test_every_primary_key_begins_with_the_school() -> None:
+    for table in METADATA.tables.values():
+        assert next(iter(table.primary_key.columns)).name == "school", table.name
+
+
+def test_no_column_could_hold_a_person() -> None:
+    names = {column.name for table in METADATA.tables.values() for column in table.columns}
+    assert not names & {"client", "address", "ip", "mac", "hostname", "user", "person", "pupil", "iin"}
+
+
+def test_migrations_make_what_the_program_expects(connection: Connection) -> None:
+    migrate(connection)
+    assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    made = inspect(connection)
+    for table in METADATA.sorted_tables:
+        key = [column.name for column in table.primary_key.columns]
+        assert made.get_pk_constraint(table.name)["constrained_columns"] == key
+
+
+def test_down_and_up_again(connection: Connection) -> None:
+    migrate(connection)
+    full = tables(connection)
+    assert full == set(METADATA.tables)
+    migrate(connection, "base")
+    assert tables(connection) == set()
+    migrate(connection)
+    assert tables(connection) == full
+    migrate(connection)
+    assert tables(connection) == full
+
+
+async def test_a_newer_schema_is_left_alone(settings: Any, tmp_path: Any) -> None:
+    store = await Store.open(settings)
+    await store.close()
+    engine = create_engine(settings.database)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer filterd"):
+        await Store.open(settings)
+    with engine.connect() as connection:
+        assert tables(connection) == set(METADATA.tables)
+    engine.dispose()
+    assert list(tmp_path.glob("*corrupt*")) == []
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://x/y", "sqlite"])
+def test_databases_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        parse_url(url)
+    assert caught.value.remedy
+
+
+def test_urls() -> None:
+    for text_ in ("sqlite:////a/b.sqlite", "sqlite+aiosqlite:////a/b.sqlite"):
+        assert str(parse_url(text_)) == "sqlite+aiosqlite:////a/b.sqlite"
+    assert parse_url("postgresql://u:p@h/d").drivername == "postgresql+asyncpg"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from filterd.monitor.metrics.meter import Meter
+from filterd.monitor.store.store import Store
+from filterd.monitor.upkeep.retention import DAY, Retention
+
+
+async def purge(monitor: Any, clock: Any) -> dict[str, int]:
+    store = await Store.open(monitor.settings, clock)
+    try:
+        return await Retention(store, monitor.settings, Meter(), clock).purge()
+    finally:
+        await store.close()
+
+
+def bucket(clock: Any, days: float) -> int:
+    at = int(clock.now - days * DAY)
+    return at - at % 300
+
+
+async def test_events_are_gone_after_thirty_days_and_not_before(monitor: Any, make: Any, clock: Any) -> None:
+    ages = {"young.example": 29.9, "old.example": 30.1, "older.example": 300}
+    events = [make.event(name=name, bucket=bucket(clock, days)) for name, days in ages.items()]
+    await monitor.post(make.delivery(make.batch(1, events)))
+    assert (await purge(monitor, clock))["events"] == 2
+    assert monitor.sql("SELECT name FROM events") == [("young.example",)]
+    clock.now += DAY
+    assert (await purge(monitor, clock))["events"] == 1
+    assert monitor.sql("SELECT count(*) FROM events") == [(0,)]
+
+
+async def test_nothing_of_a_deleted_event_is_left_on_the_disk(monitor: Any, make: Any, clock: Any) -> None:
+    secret = b"a-name-that-must-be-forgotten"
+    event = make.event(name=f"{secret.decode()}.example", bucket=bucket(clock, 1))
+    await monitor.post(
+        make.delivery(make.batch(1, [event, *(make.event(name=f"n{n}.example") for n in range(300))]))
+    )
+    files = [file for file in monitor.path.parent.iterdir() if file.name.startswith("monitor.sqlite")]
+    assert any(secret in file.read_bytes() for file in files)
+    clock.now += 29.5 * DAY
+    await purge(monitor, clock)
+    assert monitor.sql("SELECT count(*) FROM events") == [(300,)]
+    assert not any(secret in file.read_bytes() for file in files if file.exists())
+
+
+async def test_an_event_of_a_wrong_clock_goes_when_it_has_been_here_for_thirty_days(
+    monitor: Any, make: Any, clock: Any
+) -> None:
+    await monitor.post(make.delivery(make.batch(1, [make.event(bucket=bucket(clock, -3650))])))
+    clock.now += 29 * DAY
+    assert (await purge(monitor, clock))["events"] == 0
+    clock.now += 2 * DAY
+    assert (await purge(monitor, clock))["events"] == 1
+
+
+async def test_counts_stay_for_three_years_and_totals_for_ever(monitor: Any, make: Any, clock: Any) -> None:
+    await monitor.post(make.delivery(make.batch(1), health=make.health()))
+    clock.now += 3 * 365 * DAY - DAY
+    assert (await purge(monitor, clock))["usage"] == 0
+    clock.now += 2 * DAY
+    deleted = await purge(monitor, clock)
+    assert (deleted["usage"], deleted["boxes"], deleted["processes"], deleted["streams"]) == (1, 1, 1, 1)
+    queries = await monitor.metric("filterd_queries_total")
+    assert sum(queries.values()) == 1
+
+
+async def test_many_rows_go_in_small_steps(monitor: Any, make: Any, clock: Any) -> None:
+    events = [make.event(name=f"n{n}.example", bucket=bucket(clock, 40)) for n in range(4999)]
+    assert (await monitor.post(make.delivery(make.batch(1, events)), packed=True))[0] == 200
+    assert (await purge(monitor, clock))["events"] == 4999
+    assert monitor.sql("PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_the_service_purges_by_itself_and_shows_when(start: Any, make: Any, clock: Any) -> None:
+    monitor = await start(clock=clock)
+    await monitor.post(make.delivery(make.batch(1, [make.event(bucket=bucket(clock, 29))])))
+    await monitor.end()
+    clock.now += 2 * DAY
+    monitor = await start(clock=clock)
+    async with asyncio.timeout(20):
+        last = "filterd_retention_last_success_timestamp_seconds"
+        while await monitor.metric(last) != {"": clock.now}:  # noqa: ASYNC110 - seen from outside only
+            await asyncio.sleep(0.01)
+    assert (await monitor.get("/v1/events"))[1]["events"] == []
+    assert await monitor.metric("filterd_retention_deleted_rows_total") == {'{table="events"}': 1}
+
+
+async def test_purging_goes_on_every_time(settings: Any, clock: Any) -> None:
+    store = await Store.open(settings, clock)
+    marks = asyncio.Queue[str]()
+
+    class Watched(Store):
+        async def mark(self, name: str) -> None:
+            await Store.mark(store, name)
+            marks.put_nowait(name)
+
+    watched = Watched.__new__(Watched)
+    watched.__dict__ = store.__dict__
+    task = asyncio.create_task(Retention(watched, settings, Meter(), clock).run(every=0.001))
+    async with asyncio.timeout(20):
+        assert [await marks.get() for _ in range(3)] == ["retention"] * 3
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await store.close()
