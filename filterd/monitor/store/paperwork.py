@@ -1,7 +1,7 @@
 """The tables that people fill: schools, tokens, review requests, submissions, cases, reports, audit.
 
 The same rules as in `schema.py`: keys begin with the school (``""``: the region), times are UTC seconds.
-No column may hold a pupil's name, number, address or device; notes on a case are encrypted by who writes them.
+No column may hold a pupil's name, number, address or device; notes on a case are encrypted.
 """
 
 from __future__ import annotations
