@@ -1,8 +1,9 @@
 """A compilation in a process of its own, with low priority, so that no lookup waits for it.
 
-``compile_in_process`` starts ``python -m filterd.lists.worker``, hands it a job as JSON and reads JSON lines
-back: progress, then the report or the error. ``build`` is what that process does; a command that has nothing
-else to do may call it directly.
+``compile_in_process`` starts ``python -m filterd.lists.worker``, hands it a job as a line of JSON and reads
+JSON lines back: progress, then the report or the error. The end of its standard input tells that process that
+nobody waits any more. ``build`` is what that process does; a command that has nothing else to do may call it
+directly.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -121,7 +123,11 @@ def compile_in_process(job: Job, progress: Report = lambda _step: None) -> Compi
     command = [sys.executable, "-P", "-m", "filterd.lists.worker"]
     with TemporaryFile() as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,  # Ctrl-C is for who started us; this side ends the process then
         )
         with process:
             try:
@@ -137,8 +143,8 @@ def _converse(
     if given is None or said is None:
         raise ListError("the compiler's process has no pipes")
     with suppress(BrokenPipeError):  # it died at once; its last words say why
-        given.write(job.to_json())
-        given.close()
+        given.write(job.to_json() + b"\n")
+        given.flush()
     for line in said:
         message = json.loads(line)
         if "progress" in message:
@@ -188,7 +194,8 @@ def main() -> int:
     """Do the job that stands on standard input; tell about it on standard output."""
     with suppress(OSError):  # a unit may forbid it, and then it has a priority of its own
         os.nice(NICE)
-    job = _JOB.validate_json(sys.stdin.buffer.read())
+    job = _JOB.validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_caller, name="leash", daemon=True).start()
     try:
         report = build(job, lambda step: _say({"progress": asdict(step)}))
     except FilterdError as error:
@@ -196,6 +203,13 @@ def main() -> int:
         return 1
     _say({"report": None if report is None else report.to_json().decode()})
     return 0
+
+
+def _end_with_caller() -> None:
+    """End this process when its caller is gone, however it went; a version half made is never in use."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(1)
 
 
 def _say(message: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,8 +185,8 @@ def test_a_process_killed_at_work_leaves_the_version_in_use(job: Job):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(given)
-        process.stdin.close()
+        process.stdin.write(given + b"\n")
+        process.stdin.flush()
         assert process.stdout.readline()  # the list is read, the index is not written yet
         process.kill()
     assert activate.current_version(job.folder) == good.version
@@ -202,6 +203,40 @@ def test_a_process_killed_at_work_leaves_the_version_in_use(job: Job):
 
 def test_the_process_gives_way_to_others(job: Job):
     code = "import os, sys; from filterd.lists import worker; worker.main(); sys.exit(os.nice(0))"
-    given = job.to_json()
-    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, check=False)
-    assert done.returncode == min(os.nice(0) + worker.NICE, 19), done.stderr
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(job.to_json() + b"\n")
+        process.stdin.flush()
+        assert process.wait(60) == min(os.nice(0) + worker.NICE, 19)
+
+
+def _lives(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_process_ends_with_its_caller(job: Job):
+    """A caller killed by kill -9 says nothing: the end of the process' standard input does."""
+    listed = "".join(f"host-{number}.example.com\n" for number in range(1_000_000))
+    (job.papers.catalogue.parent / "one.txt").write_text(listed)
+    code = (
+        "import sys; from filterd.lists import worker; "
+        "job = worker._JOB.validate_json(sys.stdin.buffer.read()); "
+        "worker.compile_in_process(job, lambda step: print(step, flush=True))"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as caller:
+        assert caller.stdin is not None
+        assert caller.stdout is not None
+        caller.stdin.write(job.to_json())
+        caller.stdin.close()
+        assert caller.stdout.readline()
+        (child,) = Path(f"/proc/{caller.pid}/task/{caller.pid}/children").read_text().split()
+        caller.kill()
+    deadline = time.monotonic() + 30
+    while _lives(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert activate.versions(job.folder) == ()
