@@ -72,7 +72,7 @@ def show(group: str | None, at_text: str, as_json: bool, configured: bool, **opt
                 continue
             by = f"  [{line.layer}{' ' if line.layer and line.place else ''}{line.place}]"
             why = f"  ({line.why})" if line.why else ""
-            click.echo(f"{line.section:<12}{line.subject:<24}{line.says}{by if by != '  []' else ''}{why}")
+            click.echo(f"{line.section:<12}{line.subject:<23} {line.says}{by if by != '  []' else ''}{why}")
         if not as_json:
             click.echo()
 
