@@ -17,6 +17,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 │   └── UpstreamTimeout      ... within the time allowed
 ├── OutboxError              the outbox on the box cannot be used (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
+├── GatewayError             the firewall's rules cannot be made or loaded (gateway/)
 └── StartError               cannot start: port in use, no permission, missing file (server/, app)
 """
 
@@ -142,6 +143,10 @@ class OutboxError(FilterdError):
 
 class StoreError(FilterdError):
     """The endpoint's store cannot be used."""
+
+
+class GatewayError(FilterdError):
+    """The firewall's rules cannot be made, loaded or taken back."""
 
 
 class StartError(FilterdError):

@@ -25,6 +25,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "check": ("asking",),
     "explain": ("asking",),
     "lists": ("lists", "listsupdating"),
+    "gateway": ("gateway",),
     "monitor": ("serving",),
     "policy": ("policy", "policychanges"),
     "reload": ("asking",),

@@ -122,6 +122,11 @@ class Config:
         return self._path_or(self.model.policy.school, "policies", "schools", "example.yaml")
 
     @property
+    def resolver_addresses(self) -> Path:
+        """The file of addresses of public encrypted resolvers, for the firewall."""
+        return self._path_or(self.model.gateway.resolvers, "blocklists", "resolver_addresses.txt")
+
+    @property
     def token_file(self) -> Path | None:
         """The file with the token of an endpoint elsewhere."""
         file = self.model.delivery.token_file

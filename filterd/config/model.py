@@ -165,6 +165,19 @@ class MonitorModel(_Model):
     boxes: dict[str, BoxModel] = {}
 
 
+InterfaceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}$")]  # IFNAMSIZ
+
+
+class GatewayModel(_Model):
+    """The firewall rules of a box that the school's traffic goes through (`filterd gateway`)."""
+
+    lan: Annotated[list[InterfaceName], Field(max_length=64)] = []
+    fail: Literal["open", "closed"] = "open"
+    fallback: Annotated[list[EndpointValue], Field(max_length=2)] = []
+    exempt: Annotated[list[NetworkValue], Field(max_length=1000)] = []
+    resolvers: Path | None = None
+
+
 class ConfigModel(_Model):
     """The whole file."""
 
@@ -188,3 +201,4 @@ class ConfigModel(_Model):
     lists: ListsModel = ListsModel()
     delivery: DeliveryModel = DeliveryModel()
     monitor: MonitorModel = MonitorModel()
+    gateway: GatewayModel = GatewayModel()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from _ask import ask
@@ -22,8 +23,10 @@ CATEGORIES = yaml.safe_load(shipped("blocklists", "categories.yaml").read_text()
 
 def commands(command=root.root, words=()):
     yield words
-    for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, (*words, name))
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), (*words, name))
 
 
 COMMANDS = tuple(commands())
