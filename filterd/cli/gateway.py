@@ -38,7 +38,7 @@ def rules(check: bool, **options: Any) -> None:
 @gateway.command()
 @click.option("--yes", is_flag=True, help="Keep them without asking.")
 @click.option("--confirm", "seconds", type=click.IntRange(5, 3600), default=60, show_default=True,
-              metavar="SECONDS", help="How long to wait for your word; then they are taken back.")  # fmt: skip
+              metavar="SECONDS", help="How long to wait for your word; then they go.")  # fmt: skip
 @config_options
 def apply(yes: bool, seconds: int, **options: Any) -> None:
     """Put the rules in force; unless you confirm in time, what was before comes back.

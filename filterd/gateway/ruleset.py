@@ -17,7 +17,7 @@ def ruleset(plan: Plan) -> str:
     """Return the text for ``nft -f``."""
     sieve = plan.encrypted
     parts = [
-        f"# Made by `filterd gateway` from policy {plan.version or '-'}; replaced by `gateway apply`.",
+        f"# Made by `filterd gateway` from policy {plan.version}; replaced by `gateway apply`.",
         *(f"# No effect here, a firewall sees no lease names: {lease}" for lease in sieve.leases),
         f"table inet {TABLE}",
         f"delete table inet {TABLE}",
