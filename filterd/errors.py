@@ -18,6 +18,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 ├── OutboxError              the outbox on the box cannot be used (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
 ├── GatewayError             the firewall's rules cannot be made or loaded (gateway/)
+├── ReportError              a report cannot be made or signed as asked (monitor/reports/)
 └── StartError               cannot start: port in use, no permission, missing file (server/, app)
 """
 
@@ -147,6 +148,10 @@ class StoreError(FilterdError):
 
 class GatewayError(FilterdError):
     """The firewall's rules cannot be made, loaded or taken back."""
+
+
+class ReportError(FilterdError):
+    """A report cannot be made, found or signed as it was asked for."""
 
 
 class StartError(FilterdError):

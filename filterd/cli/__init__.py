@@ -10,6 +10,7 @@ gateway   gateway rules, apply, status, watch, remove
 bundle    bundle keygen, build, sign, verify, apply, show
 policy    policy show, test, diff, simulate, schema
 policychanges  policy override, log, undo
+report   report monthly, yearly, list, sign
 """
 
 from filterd.cli.root import main
