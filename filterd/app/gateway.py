@@ -1,4 +1,4 @@
-"""The firewall's plan from configuration and policy, and the watch that tells it whether the filter answers."""
+"""The firewall's plan from configuration and policy, and the watch that tells it if the filter answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``filterd policy show``, ``test``, ``diff``, ``simulate`` and ``schema``: questions that change nothing."""
+"""``filterd policy show``, ``test``, ``diff``, ``simulate``, ``publish``, ``schema``: they change nothing."""
 
 from __future__ import annotations
 
@@ -199,6 +199,32 @@ def simulate(
         )
     if not found.changes and not as_json:
         click.echo("nothing changes for these lookups")
+
+
+@policy.command()
+@click.option("--output", "folder", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder for policy.kk.html, policy.ru.html and policy.en.html.")  # fmt: skip
+@config_options
+def publish(folder: Path, **options: Any) -> None:
+    """Write the public page: what is filtered for whom and why, and what is not inspected.
+
+    One file for each language, which needs nothing else; put them on the school's site or print them. Made
+    from the policy in force and the lists in use; make them anew after a change.
+    """
+    from filterd.app.prepare import write_atomically  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app.publication import publication, render  # noqa: PLC0415
+    from filterd.i18n import LANGUAGES, language  # noqa: PLC0415
+
+    found = publication(_config(options))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for code in LANGUAGES:
+            path = folder / f"policy.{code}.html"
+            write_atomically(path, render(found, language(code)).encode())
+            path.chmod(0o644)  # it is for everybody
+            click.echo(path)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror or error}", file=folder) from error
 
 
 @policy.command()
