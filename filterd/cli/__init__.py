@@ -6,6 +6,7 @@ asking    check, explain, status, reload
 selftest  selftest
 lists     lists compile, show, find
 listsupdating  lists update, status, accept, activate, rollback, history, exceptions, report
+feed      feed rpz
 gateway   gateway rules, apply, status, watch, remove
 bundle    bundle keygen, build, sign, verify, apply, show
 policy    policy show, test, diff, simulate, schema

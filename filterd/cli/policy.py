@@ -98,7 +98,7 @@ def test_command(tests: tuple[Path, ...], which: str, verbose: bool, **options: 
     found = named(config, which, at=time.time())
     failed = passed = 0
     with ExitStack() as stack:
-        index = _index(config, stack)
+        index = index_of(config, stack)
         for file in files:
             for one in run(load(file, error=PolicyError), found, index):
                 passed, failed = passed + one.passed, failed + (not one.passed)
@@ -178,7 +178,7 @@ def simulate(
         found = simulated(
             before,
             after,
-            _index(config, stack),
+            index_of(config, stack),
             lines,
             groups=groups,
             at=instant_of(options["at_text"], after.zone),
@@ -259,7 +259,12 @@ def _known(group: str, found: Any) -> str:
     return group
 
 
-def _index(config: Config, stack: ExitStack) -> Any:
+def index_of(config: Config, stack: ExitStack) -> Any:
+    """Return the index in use, closed with the stack.
+
+    Raises:
+        ConfigError: there is none yet.
+    """
     from filterd.lists import activate  # noqa: PLC0415 - a command loads only what it needs
     from filterd.rules.index import Index  # noqa: PLC0415
 

@@ -25,6 +25,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "check": ("asking",),
     "explain": ("asking",),
     "lists": ("lists", "listsupdating"),
+    "feed": ("feed",),
     "gateway": ("gateway",),
     "monitor": ("serving",),
     "policy": ("policy", "policychanges"),

@@ -8,7 +8,7 @@ processes share its pages. Never writes, and never decides: what an entry means 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,13 +119,18 @@ class Index:
         ready: False for the stand-in of a box without lists: what it does not list may still be listed.
     """
 
-    __slots__ = ("_get", "_tops", "built_at", "lists", "names", "public", "ready", "version")
+    __slots__ = ("_get", "_keys", "_tops", "built_at", "lists", "names", "public", "ready", "version")
 
     def __init__(
-        self, get: Callable[[bytes], bytes | None], tops: Mapping[bytes, bytes | None], meta: IndexMeta
+        self,
+        get: Callable[[bytes], bytes | None],
+        tops: Mapping[bytes, bytes | None],
+        meta: IndexMeta,
+        keys: Callable[[], Iterable[bytes]],
     ) -> None:
         self._get = get  # LMDB's Transaction.get: it keeps the snapshot, and the snapshot the mapping
         self._tops = tops
+        self._keys = keys
         self.lists: Mapping[int, ListInfo] = {info.no: info for info in meta.lists}
         self.public = frozenset(info.no for info in meta.lists if info.origin == "public")
         self.version = meta.version
@@ -147,7 +152,7 @@ class Index:
             tops = _tops(snapshot.cursor())
         except lmdb.Error as error:
             raise DomainIndexError(f"{path} cannot be read: {error}", remedy=_REMEDY) from error
-        return cls(snapshot.get, tops, meta)
+        return cls(snapshot.get, tops, meta, lambda: snapshot.cursor().iternext(keys=True, values=False))
 
     @classmethod
     def of(
@@ -161,7 +166,8 @@ class Index:
         values = {key(name): encode(of_name) for name, of_name in entries.items()}
         first_labels = {name[: name[0] + 1] for name in values}
         tops = {label: values.get(label) for label in first_labels}
-        return cls(values.get, tops, IndexMeta(version, 0, len(values), tuple(lists)))
+        meta = IndexMeta(version, 0, len(values), tuple(lists))
+        return cls(values.get, tops, meta, lambda: sorted(values))
 
     @classmethod
     def empty(cls) -> Index:
@@ -203,9 +209,14 @@ class Index:
                 found.append((prefix, value))
         return _covering(found, name) if found else ()
 
+    def keys(self) -> Iterator[bytes]:
+        """Yield the key of every listed name in order: a parent before the names below it."""
+        return (one for one in self._keys() if one != META_KEY)
+
     def close(self) -> None:
         """Let go of the file; unmapped unless another Index shares it. A lookup after this is an error."""
         self._get = _closed
+        self._keys = tuple
         self._tops = _ClosedTops()
 
 
