@@ -1,7 +1,7 @@
 """A group's policy as a response policy zone file (RPZ), for resolvers of a provider or region (1.12).
 
-BIND, Knot Resolver, PowerDNS, Unbound and dnsdist load such zones; the file is served to them by a name server
-of theirs. Written whole or not at all.
+BIND, Knot Resolver, PowerDNS, Unbound and dnsdist load such zones; a name server of theirs serves the file to
+them. Written whole or not at all.
 """
 
 from __future__ import annotations
