@@ -29,6 +29,7 @@ from filterd.app.policyoverrides import OverrideStore
 from filterd.config.load import Config, undump
 from filterd.errors import DomainIndexError, FilterdError
 from filterd.events.batch import Health
+from filterd.events.hints import WINDOW, Hints
 from filterd.events.outbox import Limits, Outbox
 from filterd.events.pseudonym import Pseudonyms, load_secret
 from filterd.events.recorder import Recorder
@@ -50,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 _INDEX_LOOK = 1.0  # seconds between two looks at which index is current
 _INDEX_CLOSE = 30.0
+_BEAT = 1.0
+_STUCK = 10.0  # a loop that did not turn for so long answers nobody
 _TIDY = 5.0
 _TIDY_ALL = 3600.0
 _SWITCH = (
@@ -74,6 +77,7 @@ class Worker:
     index_version: str
     started: int
     refused_version: str = ""
+    beat: float = 0.0  # monotonic seconds at which the loop was last seen turning
 
     def health(self) -> Health:
         """Return this process' state as the outbox keeps it; called by the writer's thread."""
@@ -99,6 +103,14 @@ class Worker:
             "memory_bytes": float(_resident_bytes()),
             "cpu_seconds": time.process_time(),
         }
+
+    def live(self) -> None:
+        """Show that the loop turns."""
+        self.beat = time.monotonic()
+
+    def serving(self) -> bool:
+        """Return whether lookups are answered and filtered by lists; called by the writer's thread."""
+        return time.monotonic() - self.beat < _STUCK and self.resolver.index.ready
 
     def take_current_index(self) -> None:
         """Serve the current index if it is another one; a damaged one is refused and the old one stays."""
@@ -201,13 +213,21 @@ def build(config: Config, name: str) -> Worker:
     outbox = Outbox(
         config.state.outboxes / f"{name}.outbox", Limits(max_bytes=config.model.delivery.spool_mib << 20)
     )
-    writer = Writer(recorder, outbox, Pseudonyms(secret), health=lambda: worker.health())  # noqa: PLW0108 - bound below
+    clients = Clients(settings, policy.clients.group_of, neighbours.device_of)
+    writer = Writer(
+        recorder,
+        outbox,
+        Pseudonyms(secret),
+        health=lambda: worker.health(),  # noqa: PLW0108 - bound below
+        hints=Hints(recent=clients.recent, nobody_there=lambda at: worker.policy.nobody_there(at)),  # noqa: PLW0108 - bound below
+        serving=lambda: worker.serving(),  # noqa: PLW0108 - bound below
+    )
     worker = Worker(
         config=config,
         policy=policy,
         resolver=resolver,
         handler=handler,
-        clients=Clients(settings, policy.clients.group_of, neighbours.device_of),
+        clients=clients,
         neighbours=neighbours,
         writer=writer,
         listeners=[],
@@ -276,6 +296,8 @@ async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[s
 
 def _background(worker: Worker) -> tuple[Coroutine[Any, Any, None], ...]:
     return (
+        _every(_BEAT, worker.live),
+        _every(WINDOW / 2, worker.clients.mark),
         _every(_INDEX_LOOK, worker.take_current_index),
         _every(_TIDY, tidy),
         _every(_TIDY_ALL, tidy_all),

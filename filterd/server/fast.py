@@ -31,9 +31,10 @@ _MAX_LANES = 65_536
 class Lane:
     """What the fast path needs to know of one client: its memo, and who it is in records."""
 
-    __slots__ = ("client", "entries", "memo", "source")
+    __slots__ = ("asked", "client", "entries", "memo", "source")
 
     def __init__(self, client: Client, memo: Memo | None) -> None:
+        self.asked = client.asked
         self.client = client
         self.memo = memo
         # A client outside the ACL has no memo: each of its questions goes to the handler, which refuses it.
@@ -105,6 +106,7 @@ class FastListener:
                 continue
             reply, cell, blocked = entry
             cell[0] += 1
+            lane.asked[0] += 1
             if blocked is not None:
                 blocks.append(lane.source + blocked)
             size = len(reply) + 2

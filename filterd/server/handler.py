@@ -82,6 +82,7 @@ class Handler:
             admitted: the client's token for this packet is taken already.
         """
         started = monotonic()
+        client.asked[0] += 1
         try:
             query = parse_query(packet)
         except DropPacket:
