@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -47,6 +47,9 @@ from filterd.server.neighbours import Neighbours
 from filterd.server.tcp import TcpListener
 from filterd.server.udp import UdpListener
 
+if TYPE_CHECKING:
+    from filterd.events.identities import Identities
+
 log = structlog.get_logger(__name__)
 
 _INDEX_LOOK = 1.0  # seconds between two looks at which index is current
@@ -74,6 +77,7 @@ class Worker:
     neighbours: Neighbours
     writer: Writer
     listeners: list[FastListener | UdpListener]
+    pseudonyms: Pseudonyms
     index_version: str
     started: int
     refused_version: str = ""
@@ -152,10 +156,12 @@ class Worker:
         generation = self.policy.generation + 1
         try:
             policy = await asyncio.to_thread(policy_now, self.config, generation=generation, at=time.time())
+            secret = await asyncio.to_thread(load_secret, self.config.state.box_secret)
         except FilterdError as error:
             self.handler.counters["policy_refused"] += 1
             log.error("policy_refused", error=str(error))  # noqa: TRY400 - the line says all; no trace helps
             return
+        self.pseudonyms.renew(secret)
         self.policy = policy
         self.handler.memos.clear()  # views of the old policy are gone for good
         self.regroup()
@@ -214,13 +220,16 @@ def build(config: Config, name: str) -> Worker:
         config.state.outboxes / f"{name}.outbox", Limits(max_bytes=config.model.delivery.spool_mib << 20)
     )
     clients = Clients(settings, policy.clients.group_of, neighbours.device_of)
+    pseudonyms = Pseudonyms(secret)
+    named, identities = _noted(config, pseudonyms, secret)
     writer = Writer(
         recorder,
         outbox,
-        Pseudonyms(secret),
+        named,
         health=lambda: worker.health(),  # noqa: PLW0108 - bound below
         hints=Hints(recent=clients.recent, nobody_there=lambda at: worker.policy.nobody_there(at)),  # noqa: PLW0108 - bound below
         serving=lambda: worker.serving(),  # noqa: PLW0108 - bound below
+        after=identities.write if identities is not None else lambda _now: None,
     )
     worker = Worker(
         config=config,
@@ -231,10 +240,28 @@ def build(config: Config, name: str) -> Worker:
         neighbours=neighbours,
         writer=writer,
         listeners=[],
+        pseudonyms=pseudonyms,
         index_version=index_version,
         started=int(time.time()),
     )
     return worker
+
+
+def _noted(
+    config: Config, pseudonyms: Pseudonyms, secret: bytes
+) -> tuple[Callable[[bytes, bytes | None, int], str], Identities | None]:
+    """Return what makes pseudonyms, and the store that notes them when there are keys to seal it to."""
+    if not config.state.release_keys.exists():
+        return pseudonyms, None
+    from filterd.events import identities  # noqa: PLC0415 - most boxes have no keys, and need not load this
+
+    try:
+        keys = identities.read_keys(config.state.release_keys)
+    except FilterdError as error:
+        log.error("release_keys_refused", error=str(error))  # noqa: TRY400 - lookups matter more; the line says all
+        return pseudonyms, None
+    store = identities.Identities(config.state.identities, keys, secret)
+    return identities.Noting(pseudonyms, store), store
 
 
 def readable_index(folder: Path) -> tuple[Index, str]:

@@ -21,7 +21,6 @@ from filterd.events.batch import BUCKET_SECONDS, HOUR_SECONDS, Health
 from filterd.events.hints import Hints
 from filterd.events.outbox import Outbox, Waiting
 from filterd.events.outboxrows import UsageKey
-from filterd.events.pseudonym import Pseudonyms
 from filterd.events.recorder import Lookup, Recorder
 from filterd.events.registrable import spoken
 
@@ -58,7 +57,8 @@ class Writer:
     Args:
         recorder: what the DNS loop fills.
         outbox: used by this thread only, from `start` on.
-        pseudonyms: used by this thread only.
+        pseudonyms: `(address, mac, at) -> pseudonym`; called on this thread only.
+        after: called on this thread every `slow_interval`, for what else has to be brought to a disk.
         health: called on this thread every `slow_interval`; must be quick and safe to call there.
         hints: used by this thread only.
         serving: called on this thread every `slow_interval`: whether lookups are answered and filtered now.
@@ -80,11 +80,12 @@ class Writer:
         self,
         recorder: Recorder,
         outbox: Outbox,
-        pseudonyms: Pseudonyms,
+        pseudonyms: Callable[[bytes, bytes | None, int], str],
         *,
         health: Callable[[], Health] | None = None,
         hints: Hints | None = None,
         serving: Callable[[], bool] | None = None,
+        after: Callable[[int], None] = lambda _now: None,
         settings: WriterSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -96,6 +97,7 @@ class Writer:
         self._health = health
         self._hints = hints or Hints()
         self._serving = serving
+        self._after = after
         self._alive: dict[int, int] = {}  # hour -> steps that are not committed yet
         self._step = -1
         self._settings = settings or WriterSettings()
@@ -188,6 +190,7 @@ class Writer:
             self._take_repeats()
             self._take_counts(now)
             self._mark_alive(now)
+            self._after(now)
             self._look_at_outbox()
         while (slow or self._events or self._usage or self._alive) and time.monotonic() >= self._retry_at:
             self._commit(now, self._ask_health() if slow else None)
