@@ -86,7 +86,7 @@ class Size:
     def learn(self, seconds: float, sent: int, *, answered: bool) -> None:
         """Take in how long a request with so many bytes of batches took, and whether there was an answer."""
         if seconds > self._timeout / (2 if answered else 4):
-            self.bytes = max(self._least, self.bytes // 2)
+            self.bytes = max(self._least, min(self.bytes, sent) // 2) if sent else self.bytes
         elif answered and seconds < self._timeout / 8 and sent >= self.bytes // 2:
             self.bytes = min(self._most, self.bytes * 2)
 

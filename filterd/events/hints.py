@@ -28,8 +28,8 @@ BURST = 24
 _SAME_ASK = 5  # seconds: other types and retries of one ask
 _LONGEST = 7200  # seconds: what comes more rarely is not seen as even
 _UNEVEN = 2  # seconds by which even intervals may differ (batches of a tenth of a second, retries)
-_UNEVEN_PART = 0.05  # or this part of them
-_EVEN = 4  # equal intervals in a row, so five asks: no person refreshes a page so evenly
+_UNEVEN_PART = 0.02  # or this part of them
+_EVEN = 5  # equal intervals in a row, so six asks: no person refreshes a page so evenly
 
 
 @dataclass(slots=True)

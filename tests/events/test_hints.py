@@ -17,7 +17,9 @@ AT = 1_760_000_100
 DEVICE, OTHER = b"\x0a\x00\x00\x07", b"\x0a\x00\x00\x08"
 
 
-def hint(hints: Hints, at: int = AT, *, domain: str = "casino.kz", category: str = "gambling", who="a") -> str:
+def hint(
+    hints: Hints, at: int = AT, *, domain: str = "casino.kz", category: str = "gambling", who="a"
+) -> str:
     return hints(DEVICE, who, domain, category, at)
 
 
@@ -49,7 +51,7 @@ def test_a_name_among_many_is_part_of_a_page(asked, expected):
 def test_even_intervals_are_a_program(interval):
     hints = Hints()
     asked = [hint(hints, AT + number * interval + number % 2) for number in range(8)]
-    assert asked == ["", "", "", "", "automatic", "automatic", "automatic", "automatic"]
+    assert asked == ["", "", "", "", "", "automatic", "automatic", "automatic"]
     assert hint(hints, AT + 7 * interval + 3) == "automatic"  # AAAA and HTTPS of the same ask
 
 
@@ -102,7 +104,11 @@ def test_memory_is_bounded_and_forgetting_does_no_harm(asked):
     at = AT
     for client, domain, category, gap in asked:
         at += gap
-        assert set(hints(client, client.hex(), domain, category, at).split(",")) <= {"", "ad_parent", "automatic"}
+        assert set(hints(client, client.hex(), domain, category, at).split(",")) <= {
+            "",
+            "ad_parent",
+            "automatic",
+        }
         assert len(hints) <= 4
 
 
@@ -136,4 +142,10 @@ def test_hints_never_change_counts_and_order_changes_only_hints(many, data):
 
 def test_what_stands_before_an_advertising_name_in_the_same_call_is_not_its_child(many):
     found = {(key.name, key.hints) for key in collapsed(many, Hints())}
-    assert found == {("www.a.kz", ""), ("t.kz", ""), ("b.kz", "ad_parent"), ("b.kz", ""), ("c.kz", "ad_parent")}
+    assert found == {
+        ("www.a.kz", ""),
+        ("t.kz", ""),
+        ("b.kz", "ad_parent"),
+        ("b.kz", ""),
+        ("c.kz", "ad_parent"),
+    }
