@@ -95,7 +95,7 @@ class Writer:
         self._outbox = outbox
         self._pseudonyms = pseudonyms
         self._health = health
-        self._hints = hints or Hints()
+        self._hints = Hints() if hints is None else hints  # an empty one is false
         self._serving = serving
         self._after = after
         self._alive: dict[int, int] = {}  # hour -> steps that are not committed yet

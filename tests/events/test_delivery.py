@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from filterd.events import outboxrows
 from filterd.events.batch import Delivery
 from filterd.events.delivery import (
-    Size,
     MAX_RETRY_AFTER,
     Answer,
     Reply,
+    Size,
     backoff,
     compose,
     divide,
