@@ -94,7 +94,7 @@ class FastListener:
         datagrams = self._datagrams
         data, lengths = datagrams.data, datagrams.lengths(count)
         sources = datagrams.sources_v6(count) if self._v6 else datagrams.source_v4[:count].tolist()
-        over = self._over_limit(sources, now) if self._limited else ()
+        over = self._over_limit(sources, now)
         lanes = self._lanes
         sizes = []
         blocks = []
@@ -106,7 +106,6 @@ class FastListener:
                 continue
             reply, cell, blocked = entry
             cell[0] += 1
-            lane.asked[0] += 1
             if blocked is not None:
                 blocks.append(lane.source + blocked)
             size = len(reply) + 2
@@ -155,12 +154,14 @@ class FastListener:
         return lane
 
     def _over_limit(self, sources: list[Any], now: float) -> set[Any]:
-        """Take a batch's tokens at once; return the clients that have too few: the handler limits them."""
+        """Count a batch, take its tokens at once; return who has too few: the handler limits them."""
         rate = self._handler.rate
-        over = set()
+        over: set[Any] = set()
+        limited = self._limited
         for source, count in Counter(sources).items():
             lane = self._lanes.get(source) or self._lane(source, now)
-            if not lane.client.bucket.take(rate, now, count):
+            lane.asked[0] += count
+            if limited and not lane.client.bucket.take(rate, now, count):
                 over.add(source)
         return over
 
