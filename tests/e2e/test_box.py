@@ -23,6 +23,9 @@ def fine(done) -> str:
     return done.stdout
 
 
+CANARY = "allow-edu.canary.filterd.test"
+
+
 @pytest.fixture
 def keys(papers, tmp_path):
     """A state folder with release keys, and the private halves."""
@@ -37,19 +40,22 @@ def pseudonyms(running) -> set[str]:
 
 
 def test_r19_the_selftest_counts_the_learning_sites_that_answer(papers, start, unbound):
-    papers.write_list("allow_edu", "mektep.example", "long.example", "missing.example")
+    papers.write_list("allow_edu", "mektep.example", "long.example", "missing.example", CANARY)
     sources = yaml.safe_load(papers.catalogue.read_text())
-    mine = next(one for one in sources["sources"] if one["id"] == "test-allow-help")
-    sources["sources"].append(
-        {**mine, "id": "test-allow-edu", "path": "test/allow_edu.txt", "category": "allow_edu"}
-    )
+    for one in sources["sources"]:  # of many sites only a sample is asked for: here there are just three
+        if one["category"] == "allow_edu":
+            one["path" if "path" in one else "enabled"] = "test/allow_edu.txt" if "path" in one else False
     papers.catalogue.write_text(yaml.safe_dump(sources, allow_unicode=True))
     running = start(papers.config(unbound.server))
-    text = fine(running.run("selftest"))
-    answered, tested = map(
-        int, re.findall(r"^(\d+) of (\d+) learning sites answered$", text, re.MULTILINE)[0]
-    )
-    assert (answered, tested) == (2, 3)
+
+    def counted() -> bool:
+        # On a busy machine an upstream may fail a lookup, and that is remembered for half a minute.
+        found = re.search(r"^(\d) of 3 learning sites answered$", fine(running.run("selftest")), re.MULTILINE)
+        assert found is not None
+        assert int(found[1]) <= 2, "missing.example has no address"
+        return found[1] == "2"
+
+    until(counted, "the two sites that have an address", 100)
     carried = last_selftest(StatePaths(running.state))
     assert carried is not None
     assert (carried.learning_answered, carried.learning_tested, carried.failed) == (2, 3, [])
