@@ -16,6 +16,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 ├── UpstreamError            no upstream gave a usable answer (resolver/)
 │   └── UpstreamTimeout      ... within the time allowed
 ├── OutboxError              the outbox on the box cannot be used (events/)
+├── IdentityError            the store of identities cannot be opened, or not with these keys (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
 ├── GatewayError             the firewall's rules cannot be made or loaded (gateway/)
 ├── ReportError              a report cannot be made or signed as asked (monitor/reports/)
@@ -140,6 +141,10 @@ class UpstreamTimeout(UpstreamError):
 
 class OutboxError(FilterdError):
     """The outbox on the box cannot be used."""
+
+
+class IdentityError(FilterdError):
+    """The store of identities cannot be opened, or not with the given keys."""
 
 
 class StoreError(FilterdError):

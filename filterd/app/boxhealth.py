@@ -10,9 +10,12 @@ import json
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from filterd.config.paths import StatePaths
+
+if TYPE_CHECKING:
+    from filterd.events.batch import SelfTest
 
 _TAIL: Final = 64 * 1024  # bytes; one line of evidence has about 4 kB
 
@@ -28,6 +31,24 @@ def _lists(path: Path) -> dict[str, float]:
         found = json.loads(path.read_bytes())["health"]
         return {str(key): float(value) for key, value in found.items()}
     return {}
+
+
+def last_selftest(state: StatePaths) -> SelfTest | None:
+    """Return the latest self-test as health reports carry it; None when there is none to read."""
+    from filterd.events.batch import SelfTest  # noqa: PLC0415 - the supervisor needs it only to ship
+
+    with suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
+        last: dict[str, Any] = json.loads(_last_line(state.selftests))
+        return SelfTest(
+            at=int(datetime.fromisoformat(last["at"]).timestamp()),
+            tested=last["tested"],
+            failed=last["failed"],
+            no_source=last["no_source"],
+            learning_tested=last.get("learning_tested", 0),
+            learning_answered=last.get("learning_answered", 0),
+            error=last["error"][:200],
+        )
+    return None
 
 
 def _selftest(path: Path) -> dict[str, float]:

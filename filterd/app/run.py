@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from filterd import __version__
-from filterd.app.boxhealth import box_values
+from filterd.app.boxhealth import box_values, last_selftest
 from filterd.app.control import Call, Control
 from filterd.app.policydesk import PolicyDesk
 from filterd.app.policylog import Asked
@@ -136,7 +136,11 @@ class Service:
         await self._supervisor.start([*self._monitor_specs(config), *self._dns_specs(config)])
         from filterd.events.shipper import Shipper  # noqa: PLC0415 - HTTP is loaded while DNS answers already
 
-        self._shipper = Shipper(_shipping(config, policy.school), values=self._own_health)
+        self._shipper = Shipper(
+            _shipping(config, policy.school),
+            values=self._own_health,
+            selftest=lambda: last_selftest(config.state),
+        )
         self._shipping = asyncio.create_task(self._shipper.run())
 
     async def stop(self) -> None:

@@ -26,7 +26,7 @@ from filterd.wire.constants import Class, Ede, Type
 from filterd.wire.query import build_query
 
 Got = Literal["blocked", "allowed", "silent"]
-_BLOCKED = frozenset({Ede.BLOCKED, Ede.CENSORED, Ede.FILTERED})
+BLOCKED = frozenset({Ede.BLOCKED, Ede.CENSORED, Ede.FILTERED})
 _TRIES = 2
 _TIMEOUT = 3.0
 
@@ -95,7 +95,7 @@ def _receive(sock: socket.socket, query_id: int, question: bytes) -> Got | None:
             errors = {code for code, _ in extended_errors(parse_answer(packet))}
         except (TimeoutError, BadAnswer):
             continue
-        return "blocked" if errors & _BLOCKED else "allowed"
+        return "blocked" if errors & BLOCKED else "allowed"
     return None
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from filterd.app.learning import Availability
 from filterd.app.prepare import write_atomically
 from filterd.app.selftest import Finding
 from filterd.config.load import Config
@@ -35,6 +36,7 @@ class Evidence:
         no_source: ids of those whose list holds only the canary.
         error: why nothing could be asked; empty when it could.
         results: per category: expected, got, milliseconds.
+        learning_tested, learning_answered: learning sites asked for, and of these answered with an address.
     """
 
     at: str
@@ -47,10 +49,19 @@ class Evidence:
     no_source: list[str]
     error: str
     results: dict[str, list[Any]]
+    learning_tested: int = 0
+    learning_answered: int = 0
 
 
 def evidence_of(
-    config: Config, server: object, findings: Sequence[Finding], *, school: str, policy: str, error: str = ""
+    config: Config,
+    server: object,
+    findings: Sequence[Finding],
+    learning: Availability,
+    *,
+    school: str,
+    policy: str,
+    error: str = "",
 ) -> Evidence:
     """Return the evidence of a self-test that ended now.
 
@@ -58,6 +69,7 @@ def evidence_of(
         config: of the box.
         server: who was asked.
         findings: one for each category.
+        learning: how the learning sites answered.
         school: id of the school.
         policy: version of the policy that the findings were compared with.
         error: why nothing could be asked.
@@ -72,6 +84,8 @@ def evidence_of(
         failed=[one.category.id for one in findings if not one.passed],
         no_source=[one.category.id for one in findings if not one.category.sources],
         error=error,
+        learning_tested=learning.tested,
+        learning_answered=learning.answered,
         results={one.category.id: [one.expected, one.got, round(one.milliseconds, 1)] for one in findings},
     )
 

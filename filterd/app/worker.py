@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -29,6 +29,7 @@ from filterd.app.policyoverrides import OverrideStore
 from filterd.config.load import Config, undump
 from filterd.errors import DomainIndexError, FilterdError
 from filterd.events.batch import Health
+from filterd.events.hints import WINDOW, Hints
 from filterd.events.outbox import Limits, Outbox
 from filterd.events.pseudonym import Pseudonyms, load_secret
 from filterd.events.recorder import Recorder
@@ -46,10 +47,15 @@ from filterd.server.neighbours import Neighbours
 from filterd.server.tcp import TcpListener
 from filterd.server.udp import UdpListener
 
+if TYPE_CHECKING:
+    from filterd.events.identities import Identities
+
 log = structlog.get_logger(__name__)
 
 _INDEX_LOOK = 1.0  # seconds between two looks at which index is current
 _INDEX_CLOSE = 30.0
+_BEAT = 1.0
+_STUCK = 10.0  # a loop that did not turn for so long answers nobody
 _TIDY = 5.0
 _TIDY_ALL = 3600.0
 _SWITCH = (
@@ -71,9 +77,11 @@ class Worker:
     neighbours: Neighbours
     writer: Writer
     listeners: list[FastListener | UdpListener]
+    pseudonyms: Pseudonyms
     index_version: str
     started: int
     refused_version: str = ""
+    beat: float = 0.0  # monotonic seconds at which the loop was last seen turning
 
     def health(self) -> Health:
         """Return this process' state as the outbox keeps it; called by the writer's thread."""
@@ -99,6 +107,14 @@ class Worker:
             "memory_bytes": float(_resident_bytes()),
             "cpu_seconds": time.process_time(),
         }
+
+    def live(self) -> None:
+        """Show that the loop turns."""
+        self.beat = time.monotonic()
+
+    def serving(self) -> bool:
+        """Return whether lookups are answered and filtered by lists; called by the writer's thread."""
+        return time.monotonic() - self.beat < _STUCK and self.resolver.index.ready
 
     def take_current_index(self) -> None:
         """Serve the current index if it is another one; a damaged one is refused and the old one stays."""
@@ -140,10 +156,12 @@ class Worker:
         generation = self.policy.generation + 1
         try:
             policy = await asyncio.to_thread(policy_now, self.config, generation=generation, at=time.time())
+            secret = await asyncio.to_thread(load_secret, self.config.state.box_secret)
         except FilterdError as error:
             self.handler.counters["policy_refused"] += 1
             log.error("policy_refused", error=str(error))  # noqa: TRY400 - the line says all; no trace helps
             return
+        self.pseudonyms.renew(secret)
         self.policy = policy
         self.handler.memos.clear()  # views of the old policy are gone for good
         self.regroup()
@@ -201,20 +219,49 @@ def build(config: Config, name: str) -> Worker:
     outbox = Outbox(
         config.state.outboxes / f"{name}.outbox", Limits(max_bytes=config.model.delivery.spool_mib << 20)
     )
-    writer = Writer(recorder, outbox, Pseudonyms(secret), health=lambda: worker.health())  # noqa: PLW0108 - bound below
+    clients = Clients(settings, policy.clients.group_of, neighbours.device_of)
+    pseudonyms = Pseudonyms(secret)
+    named, identities = _noted(config, pseudonyms, secret)
+    writer = Writer(
+        recorder,
+        outbox,
+        named,
+        health=lambda: worker.health(),  # noqa: PLW0108 - bound below
+        hints=Hints(recent=clients.recent, nobody_there=lambda at: worker.policy.nobody_there(at)),  # noqa: PLW0108 - bound below
+        serving=lambda: worker.serving(),  # noqa: PLW0108 - bound below
+        after=identities.write if identities is not None else lambda _now: None,
+    )
     worker = Worker(
         config=config,
         policy=policy,
         resolver=resolver,
         handler=handler,
-        clients=Clients(settings, policy.clients.group_of, neighbours.device_of),
+        clients=clients,
         neighbours=neighbours,
         writer=writer,
         listeners=[],
+        pseudonyms=pseudonyms,
         index_version=index_version,
         started=int(time.time()),
     )
     return worker
+
+
+def _noted(
+    config: Config, pseudonyms: Pseudonyms, secret: bytes
+) -> tuple[Callable[[bytes, bytes | None, int], str], Identities | None]:
+    """Return what makes pseudonyms, and the store that notes them when there are keys to seal it to."""
+    if not config.state.release_keys.exists():
+        return pseudonyms, None
+    from filterd.events import identities  # noqa: PLC0415 - most boxes have no keys, and need not load this
+
+    try:
+        keys = identities.read_keys(config.state.release_keys)
+    except FilterdError as error:
+        log.error("release_keys_refused", error=str(error))  # noqa: TRY400 - lookups matter more; the line says all
+        return pseudonyms, None
+    store = identities.Identities(config.state.identities, keys, secret)
+    return identities.Noting(pseudonyms, store), store
 
 
 def readable_index(folder: Path) -> tuple[Index, str]:
@@ -276,6 +323,8 @@ async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[s
 
 def _background(worker: Worker) -> tuple[Coroutine[Any, Any, None], ...]:
     return (
+        _every(_BEAT, worker.live),
+        _every(WINDOW / 2, worker.clients.mark),
         _every(_INDEX_LOOK, worker.take_current_index),
         _every(_TIDY, tidy),
         _every(_TIDY_ALL, tidy_all),

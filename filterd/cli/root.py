@@ -24,6 +24,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "bundle": ("lists", "bundle"),
     "check": ("asking",),
     "explain": ("asking",),
+    "identity": ("identity",),
     "lists": ("lists", "listsupdating"),
     "feed": ("feed",),
     "gateway": ("gateway",),

@@ -25,8 +25,11 @@ from filterd.errors import StartError
 def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) -> None:
     """Ask the running filter for each category's canary, print a dated table and keep it as evidence.
 
+    Then ask it for the learning sites and count those that answer.
+
     Status 0: every category answered as the policy of this machine's group says; 1: not.
     """
+    from filterd.app.learning import Availability, availability, learning_sites  # noqa: PLC0415
     from filterd.app.policyfiles import policy_to_ask  # noqa: PLC0415 - a command loads only what it needs
     from filterd.app.selftest import Finding, selftest  # noqa: PLC0415
     from filterd.app.selftestlog import evidence_of, store  # noqa: PLC0415
@@ -42,6 +45,7 @@ def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) 
         raise click.BadParameter(str(error), param_hint="--server") from error
     now = datetime.now(UTC)
     findings: list[Finding] = []
+    learning = Availability()
     if not as_json:
         click.echo(f"self-test of {target} at {now:%Y-%m-%d %H:%M:%S} UTC")
         click.echo(f"{'category':<16}{'expected':<10}{'got':<10}{'ms':>7}  {'':6}sources")
@@ -49,7 +53,7 @@ def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) 
 
     def keep(error: str = "") -> None:
         found = evidence_of(
-            config, target, findings, school=policy.school, policy=policy.version, error=error
+            config, target, findings, learning, school=policy.school, policy=policy.version, error=error
         )
         try:
             store(config.state.selftests, found)
@@ -63,10 +67,12 @@ def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) 
     except StartError as error:  # that nothing could be asked is evidence too
         keep(str(error))
         raise
+    learning = availability(learning_sites(config, policy.categories), target)
     keep()
     failed = [finding for finding in findings if not finding.passed]
     if not as_json:
         click.echo(f"{len(findings) - len(failed)} of {len(findings)} as the policy says")
+        click.echo(f"{learning.answered} of {learning.tested} learning sites answered")
     if failed:
         sys.exit(EXIT_FAILED)
 
@@ -81,7 +87,10 @@ def _tell_evidence(config: Any, *, as_json: bool) -> None:
             click.echo(json.dumps(asdict(one), ensure_ascii=False))
             continue
         result = one.error or (f"FAILED: {', '.join(one.failed)}" if one.failed else "as the policy says")
-        click.echo(f"{one.at}  {one.tested} categories of {one.school}  index {one.index or '-'}  {result}")
+        sites = f"learning sites {one.learning_answered}/{one.learning_tested}"
+        click.echo(
+            f"{one.at}  {one.tested} categories of {one.school}  index {one.index or '-'}  {result}  {sites}"
+        )
 
 
 def _as_line(finding: Any) -> str:

@@ -98,6 +98,16 @@ class StatePaths:
         return self.root / "box.secret"
 
     @property
+    def release_keys(self) -> Path:
+        """Public keys to which identities are sealed; without them none are noted."""
+        return self.root / "release.keys"
+
+    @property
+    def identities(self) -> Path:
+        """Which device a pseudonym is: sealed, never shipped."""
+        return self.root / "identities.sqlite"
+
+    @property
     def box_token(self) -> Path:
         """The token by which this box delivers to its own endpoint."""
         return self.root / "box.token"

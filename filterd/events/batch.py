@@ -58,7 +58,7 @@ class Event(Model):
     verdict: Literal["block", "rewrite"]
     reason: Identifier
     hints: Annotated[str, StringConstraints(pattern=r"^([a-z_]+(,[a-z_]+)*)?$", max_length=64)] = (
-        ""  # Hint, sorted
+        ""  # Hint, sorted; lookups of one bucket with other hints are events of their own
     )
     count: Count
 

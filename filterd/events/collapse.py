@@ -2,8 +2,8 @@
 
 Pure: the time, the pseudonyms and the names come in as arguments; no I/O, no clock. A browser asks A, AAAA
 and HTTPS of one name and asks again: in a 5-minute bucket that is one event of a device. The lookups of one
-call come in their order and fall within a tenth of a second: what finer hints (page burst, advertising
-parent) need is still there at this place and nowhere after it.
+call come in their order and fall within a tenth of a second: what hints need (hints.py) is still there at
+this place and nowhere after it. A repetition within a call belongs to the first ask and has its hints.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from filterd.events.batch import BUCKET_SECONDS, Event
+from filterd.events.hints import no_hints
 from filterd.events.recorder import Lookup
 from filterd.rules.verdict import Action
 
@@ -36,6 +37,7 @@ class EventKey(NamedTuple):
     layer: str
     verdict: str
     reason: str
+    hints: str = ""
 
 
 def collapse(
@@ -44,6 +46,7 @@ def collapse(
     at: int,
     pseudonym: Callable[[bytes, bytes | None, int], str],
     spoken: Callable[[bytes], tuple[str, str]],
+    hints: Callable[[bytes, str, str, str, int], str] = no_hints,
 ) -> dict[EventKey, int]:
     """Return how often each event happened among lookups made at about `at`.
 
@@ -53,25 +56,29 @@ def collapse(
         at: UTC seconds.
         pseudonym: `(address, mac, at) -> pseudonym`.
         spoken: `name -> (text, registrable domain)`.
+        hints: `(address, pseudonym, registrable domain, category, at) -> hints`, called in order.
     """
     counts: dict[EventKey, int] = {}
     for (client, mac, view, name, _, verdict), times in _repeats(lookups):
         if verdict.action is Action.ALLOW:
             continue
         text, domain = spoken(name)
+        device = pseudonym(client, mac, at)
+        category = verdict.category or ""
         key = EventKey(
             bucket=at - at % BUCKET_SECONDS,
             group=view.group,
             tier=view.tier,
-            pseudonym=pseudonym(client, mac, at),
+            pseudonym=device,
             domain=domain,
             name=text,
-            category=verdict.category or "",
+            category=category,
             list=(verdict.list_id or "")[:_MAX_ID],
             rule=(verdict.rule or "")[:_MAX_RULE],
             layer=(verdict.layer or "")[:_MAX_ID],
             verdict=str(verdict.action),
             reason=str(verdict.reason),
+            hints=hints(client, device, domain, category, at),
         )
         counts[key] = counts.get(key, 0) + times
     return counts

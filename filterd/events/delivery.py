@@ -66,6 +66,31 @@ class Reply:
         return self.note or f"{self.status} {self.body[:400].decode(errors='replace')}".strip()
 
 
+class Size:
+    """How much a request may carry on this line: halved when one takes long, grown again when they are quick.
+
+    A request that times out is lost work on a slow line; one that fails at once (nobody there, connection
+    refused) says nothing of the line.
+
+    Args:
+        least, most: bounds in bytes, before packing.
+        timeout: seconds that a request may take.
+    """
+
+    def __init__(self, least: int, most: int, timeout: float) -> None:
+        self.bytes = most
+        self._least = min(least, most)
+        self._most = most
+        self._timeout = timeout
+
+    def learn(self, seconds: float, sent: int, *, answered: bool) -> None:
+        """Take in how long a request with so many bytes of batches took, and whether there was an answer."""
+        if seconds > self._timeout / (2 if answered else 4):
+            self.bytes = max(self._least, min(self.bytes, sent) // 2) if sent else self.bytes
+        elif answered and seconds < self._timeout / 8 and sent >= self.bytes // 2:
+            self.bytes = min(self._most, self.bytes * 2)
+
+
 def divide(
     batches: Sequence[StoredBatch], problem: bytes
 ) -> tuple[Sequence[StoredBatch], Sequence[StoredBatch]]:

@@ -17,7 +17,7 @@ import structlog
 
 from filterd.errors import OutboxError
 from filterd.events import outboxfile, outboxrows
-from filterd.events.batch import Event, Health
+from filterd.events.batch import MAX_ALIVE, Event, Health
 from filterd.events.outboxfile import EVENTS, OutboxBusy, OutboxCorrupt, transaction, translated
 from filterd.events.outboxrows import UsageKey
 
@@ -81,11 +81,20 @@ class Outbox:
         usage: Mapping[UsageKey, int],
         health: Health | None = None,
         *,
+        alive: Mapping[int, int] | None = None,
         now: int,
     ) -> None:
-        """Make events, usage and health durable: all of them, or none when it raises.
+        """Make events, usage, health and uptime durable: all of them, or none when it raises.
 
-        Events become batches; usage is added to what gathers, and cut into a batch when none is waiting.
+        Events become batches; usage and uptime are added to what gathers, and cut into a batch when none is
+        waiting.
+
+        Args:
+            events: collapsed.
+            usage: lookups by hour and key.
+            health: the latest; replaces the one before.
+            alive: hour (UTC seconds) -> steps of it in which the process filtered, as in `batch.Alive`.
+            now: UTC seconds.
 
         Raises:
             OutboxBusy: another connection holds the file.
@@ -93,12 +102,12 @@ class Outbox:
             OutboxError: the file cannot be opened or written.
         """
         try:
-            self._commit(events, usage, health, now)
+            self._commit(events, usage, health, alive or {}, now)
         except OutboxCorrupt as error:
             self.close()
             aside = self._begin_anew(error)
             _log.critical("outbox_corrupt", error=str(error), put_aside=str(aside), path=str(self.path))
-            self._commit(events, usage, health, now)
+            self._commit(events, usage, health, alive or {}, now)
         except OutboxBusy:
             raise
         except OutboxError:
@@ -125,7 +134,12 @@ class Outbox:
         return aside
 
     def _commit(
-        self, events: Sequence[Event], usage: Mapping[UsageKey, int], health: Health | None, now: int
+        self,
+        events: Sequence[Event],
+        usage: Mapping[UsageKey, int],
+        health: Health | None,
+        alive: Mapping[int, int],
+        now: int,
     ) -> None:
         connection = self._open()
         with translated(self.path), transaction(connection):
@@ -134,6 +148,9 @@ class Outbox:
             if usage:
                 outboxrows.gather(connection, usage)
                 self._limit_usage(connection)
+            if alive:
+                outboxrows.gather_alive(connection, alive)
+                self._limit_alive(connection)
             outboxrows.cut_usage(connection, now)
             if health is not None:
                 payload = health.model_dump_json().encode()
@@ -180,6 +197,14 @@ class Outbox:
             outboxrows.count(connection, "dropped_usage", lost)
             held -= removed
 
+    def _limit_alive(self, connection: sqlite3.Connection) -> None:
+        lost = connection.execute(
+            "DELETE FROM alive WHERE hour NOT IN (SELECT hour FROM alive ORDER BY hour DESC LIMIT ?)",
+            (MAX_ALIVE,),
+        ).rowcount
+        if lost:
+            outboxrows.count(connection, "dropped_alive_hours", lost)
+
     def waiting(self) -> Waiting:
         """Return what waits for the endpoint. Raises `OutboxError` and its kinds."""
         connection = self._open()
@@ -192,8 +217,9 @@ class Outbox:
     def counters(self) -> dict[str, int]:
         """Return what was ever dropped from this file or rejected by the endpoint, by name.
 
-        Names: ``dropped_batches``, ``dropped_lookups``, ``dropped_usage``, ``rejected_batches``,
-        ``rejected_lookups``; one that never happened is missing. Raises `OutboxError` and its kinds.
+        Names: ``dropped_batches``, ``dropped_lookups``, ``dropped_usage``, ``dropped_alive_hours``,
+        ``rejected_batches``, ``rejected_lookups``; one that never happened is missing.
+        Raises `OutboxError` and its kinds.
         """
         connection = self._open()
         with translated(self.path):

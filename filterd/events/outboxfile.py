@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filterd.errors import OutboxError
 
-FORMAT = 1
+FORMAT = 2
 EVENTS, USAGE = 0, 1  # batches.kind
 _SIDECARS = ("", "-wal", "-shm")
 _KEEP_ASIDE = 3
@@ -45,6 +45,8 @@ CREATE TABLE usage (
     queries INTEGER NOT NULL,
     PRIMARY KEY (hour, grp, tier, category, outcome)
 ) WITHOUT ROWID;
+-- When this process filtered: one bit for each 5-minute step of an hour; cut into the same batches as usage.
+CREATE TABLE alive (hour INTEGER PRIMARY KEY, steps INTEGER NOT NULL);
 CREATE TABLE health (id INTEGER PRIMARY KEY CHECK (id = 1), payload BLOB NOT NULL);
 CREATE TABLE rejected (
     sequence INTEGER PRIMARY KEY,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
 
-from filterd.events.batch import Event, Usage
+from filterd.events.batch import MAX_ALIVE, Alive, Event, Usage
 from filterd.events.outboxfile import USAGE
 
 BATCH_BYTES = 256 * 1024
@@ -65,8 +65,11 @@ def payloads(events: Sequence[Event]) -> Iterator[tuple[bytes, int]]:
         yield _payload(texts, []), lookups
 
 
-def _payload(events: Sequence[bytes], usage: Sequence[bytes]) -> bytes:
-    return b'{"events":[%b],"usage":[%b]}' % (b",".join(events), b",".join(usage))
+def _payload(events: Sequence[bytes], usage: Sequence[bytes], alive: Sequence[bytes] = ()) -> bytes:
+    joined = (b",".join(events), b",".join(usage))
+    if not alive:
+        return b'{"events":[%b],"usage":[%b]}' % joined
+    return b'{"events":[%b],"usage":[%b],"alive":[%b]}' % (*joined, b",".join(alive))
 
 
 def gather(connection: sqlite3.Connection, usage: Mapping[UsageKey, int]) -> None:
@@ -78,8 +81,16 @@ def gather(connection: sqlite3.Connection, usage: Mapping[UsageKey, int]) -> Non
     )
 
 
+def gather_alive(connection: sqlite3.Connection, alive: Mapping[int, int]) -> None:
+    """Add uptime to what gathers: a step that is marked stays marked."""
+    connection.executemany(
+        "INSERT INTO alive VALUES (?, ?) ON CONFLICT DO UPDATE SET steps = steps | excluded.steps",
+        list(alive.items()),
+    )
+
+
 def cut_usage(connection: sqlite3.Connection, now: int) -> None:
-    """Make a batch of what has gathered, the earliest hours first, unless one waits already."""
+    """Make a batch of usage and uptime that gathered, the earliest first, unless one waits already."""
     if connection.execute(_USAGE_WAITS).fetchone():
         return  # it may be at the endpoint already: what came since goes into the next one
     rows = connection.execute("SELECT * FROM usage LIMIT ?", (BATCH_USAGE,)).fetchall()
@@ -91,9 +102,16 @@ def cut_usage(connection: sqlite3.Connection, now: int) -> None:
             count(connection, "dropped_usage", row[-1])
             continue
         texts.append(usage.model_dump_json().encode())
-    if texts:
-        insert(connection, USAGE, now, 0, _payload([], texts))
+    alive = _cut_alive(connection)
+    if texts or alive:
+        insert(connection, USAGE, now, 0, _payload([], texts, alive))
     connection.executemany(
         "DELETE FROM usage WHERE (hour, grp, tier, category, outcome) = (?, ?, ?, ?, ?)",
         [row[:5] for row in rows],
     )
+
+
+def _cut_alive(connection: sqlite3.Connection) -> list[bytes]:
+    rows = connection.execute("SELECT hour, steps FROM alive ORDER BY hour LIMIT ?", (MAX_ALIVE,)).fetchall()
+    connection.executemany("DELETE FROM alive WHERE hour = ?", [(hour,) for hour, _ in rows])
+    return [Alive(hour=hour, steps=steps).model_dump_json().encode() for hour, steps in rows]

@@ -60,12 +60,17 @@ class Pseudonyms:
         max_cached: int = 8192,
     ) -> None:
         self._secret = secret
+        self._renewed: bytes | None = None
         self._calendar = calendar
         self._zone = zone
         self._max_cached = max_cached
         self._cached: dict[bytes, str] = {}
         self._hour = -1
         self._term = b""
+
+    def renew(self, secret: bytes) -> None:
+        """Use another secret from the next call on: every device gets another pseudonym. From any thread."""
+        self._renewed = secret
 
     def __call__(self, address: bytes, mac: bytes | None, at: int) -> str:
         """Return the pseudonym of a device at a time.
@@ -92,6 +97,9 @@ class Pseudonyms:
         return found
 
     def _turn(self, at: int) -> None:
+        if self._renewed is not None:
+            self._secret, self._renewed = self._renewed, None
+            self._cached.clear()
         hour = at // 3600  # in Kazakhstan a day begins on the hour
         if hour == self._hour:
             return
@@ -127,6 +135,23 @@ def load_secret(path: Path) -> bytes:
             remedy="restore it, or remove it: then every device gets a new pseudonym",
         )
     return secret
+
+
+def rotate_secret(path: Path) -> None:
+    """Replace the box's secret by a new one, whole or not at all; the old one is gone for good.
+
+    Raises:
+        StartError: it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _make_secret(draft)
+        draft.replace(path)
+    except OSError as error:
+        raise StartError(
+            f"the secret for pseudonyms cannot be replaced: {error}",
+            remedy=f"run as the user that {path.parent} belongs to",
+        ) from error
 
 
 def _make_secret(path: Path) -> None:

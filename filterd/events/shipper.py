@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from filterd.errors import OutboxError
 from filterd.events import delivery
-from filterd.events.batch import MAX_BATCHES, Health, Receipt
+from filterd.events.batch import MAX_BATCHES, Health, Receipt, SelfTest
 from filterd.events.delivery import Answer, Reply
 from filterd.events.endpointclient import EndpointClient
 from filterd.events.outboxfile import outbox_files
@@ -44,6 +44,7 @@ class ShipperSettings:
         backoff_base, backoff_cap: bounds of the wait after failures.
         slow_retry: wait when a person must act (token, address).
         max_batches, max_bytes: of one request; a single batch may be bigger.
+        min_bytes: what requests shrink to, by halves, on a line too slow for more (`delivery.Size`).
         gzip_over: bodies above this are packed.
     """
 
@@ -60,6 +61,7 @@ class ShipperSettings:
     slow_retry: float = 60.0
     max_batches: int = MAX_BATCHES
     max_bytes: int = 1024 * 1024
+    min_bytes: int = 8 * 1024
     gzip_over: int = 1024
 
 
@@ -95,6 +97,7 @@ class Shipper:
     Args:
         settings: see `ShipperSettings`.
         values: more numbers for each health report, e.g. the supervisor's own; later ones win.
+        selftest: the box's latest self-test, for each health report.
         clock: UTC seconds.
         random: source of the jitter.
     """
@@ -104,12 +107,14 @@ class Shipper:
         settings: ShipperSettings,
         *,
         values: Callable[[], Mapping[str, float]] | None = None,
+        selftest: Callable[[], SelfTest | None] = lambda: None,
         clock: Callable[[], float] = time.time,
         random: Random | None = None,
     ) -> None:
         self.stats = ShipperStats()
         self._settings = settings
         self._values = values
+        self._selftest = selftest
         self._clock = clock
         self._random = random or SystemRandom()
         self._client = EndpointClient(
@@ -121,6 +126,7 @@ class Shipper:
             gzip_over=settings.gzip_over,
             clock=clock,
         )
+        self._size = delivery.Size(settings.min_bytes, settings.max_bytes, settings.timeout)
         self._readers: dict[Path, OutboxReader] = {}
         self._unreadable: dict[Path, str] = {}
         self._health_sent: dict[str, float] = {}
@@ -209,7 +215,7 @@ class Shipper:
     async def _ship(self, reader: OutboxReader) -> bool:
         settings = self._settings
         load = await asyncio.to_thread(
-            reader.load, max_batches=settings.max_batches, max_bytes=settings.max_bytes
+            reader.load, max_batches=settings.max_batches, max_bytes=self._size.bytes
         )
         health = self._due_health(load)
         if not load.batches and health is None:
@@ -225,7 +231,8 @@ class Shipper:
         if load.health is None or not due:
             return None
         values = {"deliveries_failed": float(self.stats.failures), **(self._values() if self._values else {})}
-        return load.health.model_copy(update={"values": {**load.health.values, **values}})
+        found = {"values": {**load.health.values, **values}, "selftest": self._selftest()}
+        return load.health.model_copy(update=found)
 
     async def _deliver(
         self, reader: OutboxReader, stream: str, batches: Sequence[StoredBatch], health: Health | None
@@ -236,7 +243,10 @@ class Shipper:
             _Later: some are still to be sent.
             OutboxError: the outbox cannot be changed; they will be sent again.
         """
+        began = time.monotonic()
         reply = await self._client.post(stream, batches, health)
+        sent = sum(len(batch.payload) for batch in batches)
+        self._size.learn(time.monotonic() - began, sent, answered=reply.status != 0)
         if reply.answer is Answer.STORED:
             await self._settle(reader, stream, batches, reply)
         elif reply.answer is not Answer.BAD_CONTENT:

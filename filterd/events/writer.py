@@ -18,12 +18,14 @@ import structlog
 from filterd.errors import OutboxError
 from filterd.events import collapse
 from filterd.events.batch import BUCKET_SECONDS, HOUR_SECONDS, Health
+from filterd.events.hints import Hints
 from filterd.events.outbox import Outbox, Waiting
 from filterd.events.outboxrows import UsageKey
-from filterd.events.pseudonym import Pseudonyms
 from filterd.events.recorder import Lookup, Recorder
 from filterd.events.registrable import spoken
 
+STEPS = HOUR_SECONDS // BUCKET_SECONDS
+_MAX_HOURS = 1000  # more than a month that wait for a disk that is full
 _MAX_COMMIT = 5000  # events a commit: keeps the time that the disk and the GIL are held short
 
 _log = structlog.get_logger(__name__)
@@ -55,8 +57,11 @@ class Writer:
     Args:
         recorder: what the DNS loop fills.
         outbox: used by this thread only, from `start` on.
-        pseudonyms: used by this thread only.
+        pseudonyms: `(address, mac, at) -> pseudonym`; called on this thread only.
+        after: called on this thread every `slow_interval`, for what else has to be brought to a disk.
         health: called on this thread every `slow_interval`; must be quick and safe to call there.
+        hints: used by this thread only.
+        serving: called on this thread every `slow_interval`: whether lookups are answered and filtered now.
         settings: see `WriterSettings`.
         clock: UTC seconds.
 
@@ -75,9 +80,12 @@ class Writer:
         self,
         recorder: Recorder,
         outbox: Outbox,
-        pseudonyms: Pseudonyms,
+        pseudonyms: Callable[[bytes, bytes | None, int], str],
         *,
         health: Callable[[], Health] | None = None,
+        hints: Hints | None = None,
+        serving: Callable[[], bool] | None = None,
+        after: Callable[[int], None] = lambda _now: None,
         settings: WriterSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -87,6 +95,11 @@ class Writer:
         self._outbox = outbox
         self._pseudonyms = pseudonyms
         self._health = health
+        self._hints = Hints() if hints is None else hints  # an empty one is false
+        self._serving = serving
+        self._after = after
+        self._alive: dict[int, int] = {}  # hour -> steps that are not committed yet
+        self._step = -1
         self._settings = settings or WriterSettings()
         self._clock = clock
         self._events: dict[collapse.EventKey, int] = {}
@@ -117,7 +130,12 @@ class Writer:
         self._stopping.set()
         self._thread.join(timeout + 1.0)
         return not (
-            self._thread.is_alive() or len(self._recorder) or self._events or self._repeats or self._usage
+            self._thread.is_alive()
+            or len(self._recorder)
+            or self._events
+            or self._repeats
+            or self._usage
+            or self._alive
         )
 
     def counters(self) -> dict[str, float]:
@@ -149,7 +167,7 @@ class Writer:
         while time.monotonic() < self._deadline:
             self._slow_at = self._retry_at = 0.0
             self._guarded()
-            if not (self._events or self._usage or len(self._recorder)):
+            if not (self._events or self._usage or self._alive or len(self._recorder)):
                 break
             time.sleep(self._settings.interval)
         self._outbox.close()
@@ -171,8 +189,10 @@ class Writer:
             self._slow_at = time.monotonic() + self._settings.slow_interval
             self._take_repeats()
             self._take_counts(now)
+            self._mark_alive(now)
+            self._after(now)
             self._look_at_outbox()
-        while (slow or self._events or self._usage) and time.monotonic() >= self._retry_at:
+        while (slow or self._events or self._usage or self._alive) and time.monotonic() >= self._retry_at:
             self._commit(now, self._ask_health() if slow else None)
             slow = False
 
@@ -192,7 +212,9 @@ class Writer:
                     self.discarded += 1
 
     def _collapse(self, lookups: list[Lookup], now: int) -> None:
-        counts = collapse.collapse(lookups, at=now, pseudonym=self._pseudonyms, spoken=spoken)
+        counts = collapse.collapse(
+            lookups, at=now, pseudonym=self._pseudonyms, spoken=spoken, hints=self._hints
+        )
         self.discarded += len(lookups) - sum(counts.values())
         self._turn(now - now % BUCKET_SECONDS)
         new = {key: times for key, times in counts.items() if key not in self._known}
@@ -223,6 +245,16 @@ class Writer:
             else:
                 self.dropped_usage += queries
 
+    def _mark_alive(self, now: int) -> None:
+        """Note the 5-minute step as one in which this process filtered, once and at its beginning."""
+        step = now // BUCKET_SECONDS
+        if step == self._step or self._serving is None or not self._serving():
+            return
+        self._step = step
+        hour = now - now % HOUR_SECONDS
+        if hour in self._alive or len(self._alive) < _MAX_HOURS:
+            self._alive[hour] = self._alive.get(hour, 0) | 1 << step % STEPS
+
     def _ask_health(self) -> Health | None:
         if self._health is None:
             return None
@@ -244,7 +276,7 @@ class Writer:
         part = dict(islice(self._events.items(), _MAX_COMMIT))
         events, refused = collapse.to_events(part)
         try:
-            self._outbox.commit(events, self._usage, health, now=now)
+            self._outbox.commit(events, self._usage, health, alive=self._alive, now=now)
         except OutboxError as error:
             self.failures += 1
             self._retry_at = time.monotonic() + self._settings.retry
@@ -256,6 +288,7 @@ class Writer:
         for key in part:
             del self._events[key]
         self._usage.clear()
+        self._alive.clear()
         self.commits += bool(events)
         self.discarded += refused
         self.committed += sum(event.count for event in events)

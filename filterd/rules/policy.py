@@ -84,6 +84,14 @@ class Policy:
         """
         return self.plans[group].view(at)
 
+    def nobody_there(self, at: float) -> bool:
+        """Return whether the timetables of all groups say that nobody is at school; False without any."""
+        schedules = {id(plan.schedule.timetable): plan.schedule for plan in self.plans.values()}
+        told = [one for one in schedules.values() if one.timetable is not None]
+        return bool(told) and all(
+            one.timetable.is_empty(*one.wall(at)[:2]) for one in told if one.timetable is not None
+        )
+
     def under(self, overrides: Iterable[Override]) -> Policy:
         """Return the policy under temporary overrides; groups that none concerns keep their views."""
         generation = self.generation + 1

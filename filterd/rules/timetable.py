@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 DAY = 86_400
+EARLY = 2 * 3600  # who is at school before the first bell: staff, breakfast
+LATE = 4 * 3600  # and after the last: clubs, homework, meetings
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH = date(1970, 1, 1).toordinal()
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
@@ -140,6 +142,14 @@ class Timetable:
             off = self._is_off(day) or day in self.special
             return Phase.HOLIDAYS if off else Phase.WEEKENDS
         return Phase.BEFORE_SCHOOL if second < today[0].start else Phase.AFTER_SCHOOL
+
+    def is_empty(self, day: int, second: int) -> bool:
+        """Return whether nobody is at school: long before the first bell or after the last, or no lessons."""
+        for number, now in ((day, second), (day - 1, second + DAY)):
+            today = self.lessons(number)
+            if today and today[0].start - EARLY <= now < today[-1].end + LATE:
+                return False
+        return True
 
     def cuts(self, day: int) -> set[int]:
         """Return every second of a day at which the phase may change."""

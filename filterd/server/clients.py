@@ -22,14 +22,29 @@ DeviceOf = Callable[[bytes], Device]
 
 
 class Client:
-    """One client address. ``address`` is packed (4 or 16 bytes); ``text`` is for logs of this box only."""
+    """One client address. ``address`` is packed (4 or 16 bytes); ``text`` is for logs of this box only.
 
-    __slots__ = ("address", "bucket", "connections", "group", "in_flight", "mac", "permitted", "text")
+    ``asked``: lookups since it is known, at the latest mark, at the one before. How much, never what: a
+    blocked name among many others is part of a page (events/hints.py).
+    """
+
+    __slots__ = (
+        "address",
+        "asked",
+        "bucket",
+        "connections",
+        "group",
+        "in_flight",
+        "mac",
+        "permitted",
+        "text",
+    )
 
     def __init__(self, text: str, address: bytes, bucket: Bucket) -> None:
         self.text = text
         self.address = address
         self.bucket = bucket
+        self.asked = [0, 0, 0]
         self.permitted = False
         self.group = ""
         self.mac: bytes | None = None
@@ -67,6 +82,19 @@ class Clients:
         if client is None:
             client = self._new(text, now)
         return client
+
+    def mark(self) -> None:
+        """Begin a new span of `recent`; called every 5 seconds."""
+        for client in self._clients.values():
+            asked = client.asked
+            asked[2] = asked[1]
+            asked[1] = asked[0]
+
+    def recent(self, address: bytes) -> int:
+        """Return a client's lookups in the latest one to two spans; 0 for one not known. From any thread."""
+        text = socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+        client = self._clients.get(text) or self._clients.get(f"::ffff:{text}")
+        return 0 if client is None else client.asked[0] - client.asked[2]
 
     def regroup(self, group_of: GroupOf) -> None:
         """Assign every known client to its group again: the policy, a neighbour or a lease changed."""

@@ -31,9 +31,10 @@ _MAX_LANES = 65_536
 class Lane:
     """What the fast path needs to know of one client: its memo, and who it is in records."""
 
-    __slots__ = ("client", "entries", "memo", "source")
+    __slots__ = ("asked", "client", "entries", "memo", "source")
 
     def __init__(self, client: Client, memo: Memo | None) -> None:
+        self.asked = client.asked
         self.client = client
         self.memo = memo
         # A client outside the ACL has no memo: each of its questions goes to the handler, which refuses it.
@@ -93,7 +94,7 @@ class FastListener:
         datagrams = self._datagrams
         data, lengths = datagrams.data, datagrams.lengths(count)
         sources = datagrams.sources_v6(count) if self._v6 else datagrams.source_v4[:count].tolist()
-        over = self._over_limit(sources, now) if self._limited else ()
+        over = self._over_limit(sources, now)
         lanes = self._lanes
         sizes = []
         blocks = []
@@ -153,12 +154,14 @@ class FastListener:
         return lane
 
     def _over_limit(self, sources: list[Any], now: float) -> set[Any]:
-        """Take a batch's tokens at once; return the clients that have too few: the handler limits them."""
+        """Count a batch, take its tokens at once; return who has too few: the handler limits them."""
         rate = self._handler.rate
-        over = set()
+        over: set[Any] = set()
+        limited = self._limited
         for source, count in Counter(sources).items():
             lane = self._lanes.get(source) or self._lane(source, now)
-            if not lane.client.bucket.take(rate, now, count):
+            lane.asked[0] += count
+            if limited and not lane.client.bucket.take(rate, now, count):
                 over.add(source)
         return over
 

@@ -79,9 +79,11 @@ class Handler:
             client: who sent it.
             transport: ``udp`` or ``tcp``.
             memo: of the client's view; a reply that may be given again is offered to it.
-            admitted: the client's token for this packet is taken already.
+            admitted: the packet is counted, and the client's token for it is taken already.
         """
         started = monotonic()
+        if not admitted:
+            client.asked[0] += 1
         try:
             query = parse_query(packet)
         except DropPacket:

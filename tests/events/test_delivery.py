@@ -13,6 +13,7 @@ from filterd.events.delivery import (
     MAX_RETRY_AFTER,
     Answer,
     Reply,
+    Size,
     backoff,
     compose,
     divide,
@@ -134,3 +135,38 @@ def test_a_named_batch_is_divided_off(found, data):
 def test_a_reply_in_one_line():
     assert Reply(422, b"no good \xff").detail == "422 no good \ufffd"
     assert Reply(0, note="ConnectionError: refused").detail == "ConnectionError: refused"
+
+
+MIB = 1024 * 1024
+
+
+def test_requests_shrink_on_a_slow_line_and_grow_again():
+    size = Size(8192, MIB, 30.0)
+    size.learn(30.0, 300_000, answered=False)  # timed out
+    assert size.bytes == 150_000
+    size.learn(20.0, 150_000, answered=True)  # it took long
+    assert size.bytes == 75_000
+    size.learn(10.0, 75_000, answered=True)  # as it should be on a slow line
+    assert size.bytes == 75_000
+    size.learn(0.1, 70_000, answered=True)
+    assert size.bytes == 150_000
+    for _ in range(9):
+        size.learn(0.1, size.bytes, answered=True)
+    assert size.bytes == MIB
+
+
+def test_a_refused_connection_and_a_small_report_say_nothing_of_the_line():
+    size = Size(8192, MIB, 30.0)
+    size.learn(0.001, MIB, answered=False)
+    size.learn(30.0, 0, answered=False)  # health alone
+    assert size.bytes == MIB
+    size.learn(30.0, MIB, answered=False)
+    size.learn(0.1, 100, answered=True)
+    assert size.bytes == MIB // 2
+
+
+def test_requests_never_shrink_below_the_least():
+    size = Size(8192, MIB, 30.0)
+    for _ in range(30):
+        size.learn(30.0, size.bytes, answered=False)
+    assert size.bytes == 8192

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd.errors import StartError
-from filterd.events.pseudonym import Pseudonyms, load_secret, school_term
+from filterd.events.pseudonym import Pseudonyms, load_secret, rotate_secret, school_term
 
 AT = 1_760_000_123  # October 2025
 CLIENT = b"\x0a\x00\x00\x07"
@@ -133,3 +133,26 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(StartError) as caught:
         load_secret(tmp_path / "file" / "box.secret")
     assert caught.value.remedy
+
+
+def test_another_secret_gives_other_pseudonyms_from_the_next_call_on():
+    pseudonyms = Pseudonyms(b"s" * 32)
+    at, address = 1_760_000_000, b"\x0a\x00\x00\x07"
+    before = pseudonyms(address, None, at)
+    pseudonyms.renew(b"t" * 32)
+    assert pseudonyms(address, None, at) == Pseudonyms(b"t" * 32)(address, None, at) != before
+
+
+def test_a_rotated_secret_is_another_whole_one_and_no_copy_is_left(tmp_path):
+    path = tmp_path / "box.secret"
+    before = load_secret(path)
+    rotate_secret(path)
+    assert load_secret(path) != before
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["box.secret"]
+
+
+def test_a_secret_that_cannot_be_rotated_says_what_to_do(tmp_path):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(StartError, match="run as the user"):
+        rotate_secret(tmp_path / "a file" / "box.secret")

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from filterd.events.batch import Event, Health
+from filterd.events.batch import Event, Health, SelfTest
 from filterd.events.outbox import Outbox
 from filterd.events.shipper import Shipper, ShipperSettings
 
@@ -50,8 +50,13 @@ class Rig:
 
     def make(self, **changes: Any) -> Shipper:
         values = changes.pop("values", None)
+        selftest = changes.pop("selftest", lambda: None)
         given = {"endpoint": self.endpoint.url, "token": "right", "box": "box-1", "school": "school-1"}
-        return Shipper(ShipperSettings(**(given | {"outboxes": self.folder} | FAST | changes)), values=values)
+        return Shipper(
+            ShipperSettings(**(given | {"outboxes": self.folder} | FAST | changes)),
+            values=values,
+            selftest=selftest,
+        )
 
 
 @pytest.fixture
@@ -367,3 +372,13 @@ async def test_a_folder_that_is_not_there_yet(rig, tmp_path):
     shipper = rig.make(outboxes=tmp_path / "nowhere")
     assert await shipper._step() == shipper._settings.poll
     await shipper.close()
+
+
+async def test_the_latest_selftest_goes_with_health(rig):
+    rig.outbox.commit([], {}, rig.health, now=NOW)
+    selftest = SelfTest(
+        at=NOW, tested=35, failed=["games"], no_source=[], learning_tested=60, learning_answered=58
+    )
+    async with running(rig.make(health_interval=0.02, selftest=lambda: selftest)):
+        await rig.until(lambda: rig.endpoint.deliveries)
+    assert rig.endpoint.deliveries[0].health.selftest == selftest

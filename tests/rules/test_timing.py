@@ -301,3 +301,25 @@ def test_r3_views_asked_for_in_any_order_are_those_of_their_second(
             night = 1 in state.active
             assert bool(view.blocked & video) == (state.lessons or night)
             assert bool(view.names.find(from_text("late.kz"))) == night
+
+
+@pytest.mark.parametrize(
+    ("when", "empty"),
+    [
+        ("2026-09-14 05:59:59", True),
+        ("2026-09-14 06:00:00", False),  # two hours before the first bell of the first shift
+        ("2026-09-14 18:44:59", False),  # four hours after the last bell of the second
+        ("2026-09-14 18:45:00", True),
+        ("2026-09-16 10:00:00", True),  # a holiday
+        ("2026-09-19 09:10:00", False),  # a working Saturday
+        ("2026-09-20 10:00:00", True),
+        ("2026-08-31 10:00:00", True),  # before the term
+    ],
+)
+def test_nobody_is_there_when_all_timetables_say_so(make_policy: MakePolicy, when: str, empty: bool) -> None:
+    assert make_policy(TIMED, TIMETABLE, TWO % "").nobody_there(at(when)) is empty
+
+
+def test_without_bells_somebody_may_always_be_there(make_policy: MakePolicy) -> None:
+    policy = make_policy(TIMED, "", TWO.replace(", bells: second", "") % "")
+    assert not policy.nobody_there(at("2026-07-14 03:00:00"))

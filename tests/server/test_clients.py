@@ -78,3 +78,20 @@ def test_an_ipv6_host_cannot_multiply_its_bucket_within_its_64():
     one, two = clients.get("fd00::1", 0.0), clients.get("fd00::2", 0.0)
     assert one.bucket is two.bucket
     assert clients.get("fd00:0:0:1::1", 0.0).bucket is not one.bucket
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "::ffff:10.0.0.1", "fd00::1"])
+def test_recent_lookups_are_those_of_the_latest_two_spans(text):
+    clients = table()
+    client = clients.get(text, 0.0)
+    assert clients.recent(packed(text)) == 0
+    seen = []
+    for asked in (5, 7, 0, 0):
+        client.asked[0] += asked
+        seen.append(clients.recent(packed(text)))
+        clients.mark()
+    assert seen == [5, 12, 7, 0]
+
+
+def test_a_client_that_is_not_known_asked_nothing():
+    assert table().recent(b"\x0a\x00\x00\x01") == 0
