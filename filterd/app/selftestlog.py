@@ -6,7 +6,7 @@ The file is bounded: the oldest lines go. A test that could not ask is evidence 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,9 @@ from filterd.app.selftest import Finding
 from filterd.config.load import Config
 from filterd.errors import StartError
 from filterd.lists import activate
+from filterd.lists.catalogue import load_catalogue
+from filterd.lists.showing import show
+from filterd.rules.categories import Categories
 
 KEPT: Final = 750  # lines: two years of daily tests, about 3 MB
 
@@ -59,6 +62,7 @@ def evidence_of(
     findings: Sequence[Finding],
     learning: Availability,
     *,
+    bare: Collection[str],
     school: str,
     policy: str,
     error: str = "",
@@ -70,6 +74,7 @@ def evidence_of(
         server: who was asked.
         findings: one for each category.
         learning: how the learning sites answered.
+        bare: what `bare` returned.
         school: id of the school.
         policy: version of the policy that the findings were compared with.
         error: why nothing could be asked.
@@ -82,12 +87,22 @@ def evidence_of(
         index=activate.current_version(config.state.lists) or "",
         tested=len(findings),
         failed=[one.category.id for one in findings if not one.passed],
-        no_source=[one.category.id for one in findings if not one.category.sources],
+        no_source=[one.category.id for one in findings if one.category.id in bare],
         error=error,
         learning_tested=learning.tested,
         learning_answered=learning.answered,
         results={one.category.id: [one.expected, one.got, round(one.milliseconds, 1)] for one in findings},
     )
+
+
+def bare(config: Config, categories: Categories) -> frozenset[str]:
+    """Return the categories that no list in use fills with more than its canary: "no source" (R2).
+
+    Raises:
+        FilterdError: catalogue or index cannot be read.
+    """
+    catalogue = load_catalogue(config.papers.catalogue, categories)
+    return frozenset(show(catalogue, categories, config.state.lists).uncovered)
 
 
 def store(path: Path, evidence: Evidence) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) 
     from filterd.app.learning import Availability, availability, learning_sites  # noqa: PLC0415
     from filterd.app.policyfiles import policy_to_ask  # noqa: PLC0415 - a command loads only what it needs
     from filterd.app.selftest import Finding, selftest  # noqa: PLC0415
-    from filterd.app.selftestlog import evidence_of, store  # noqa: PLC0415
+    from filterd.app.selftestlog import bare, evidence_of, store  # noqa: PLC0415
     from filterd.config.model import endpoint  # noqa: PLC0415
 
     config = load_config(options["config"], overrides(options["state"]))
@@ -50,10 +51,18 @@ def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) 
         click.echo(f"self-test of {target} at {now:%Y-%m-%d %H:%M:%S} UTC")
         click.echo(f"{'category':<16}{'expected':<10}{'got':<10}{'ms':>7}  {'':6}sources")
     policy = policy_to_ask(config, at=time.time())
+    empty = bare(config, policy.categories)
 
     def keep(error: str = "") -> None:
         found = evidence_of(
-            config, target, findings, learning, school=policy.school, policy=policy.version, error=error
+            config,
+            target,
+            findings,
+            learning,
+            bare=empty,
+            school=policy.school,
+            policy=policy.version,
+            error=error,
         )
         try:
             store(config.state.selftests, found)
@@ -63,7 +72,7 @@ def selftest(server: str | None, as_json: bool, evidence: bool, **options: Any) 
     try:
         for finding in selftest(policy, target):
             findings.append(finding)
-            click.echo(_as_json(finding, now) if as_json else _as_line(finding))
+            click.echo(_as_json(finding, now, empty) if as_json else _as_line(finding, empty))
     except StartError as error:  # that nothing could be asked is evidence too
         keep(str(error))
         raise
@@ -93,17 +102,17 @@ def _tell_evidence(config: Any, *, as_json: bool) -> None:
         )
 
 
-def _as_line(finding: Any) -> str:
+def _as_line(finding: Any, empty: Collection[str]) -> str:
     category = finding.category
     mark = "ok" if finding.passed else "FAILED"
-    sources = "" if category.sources else "no source: only the canary is listed"
+    sources = "" if category.id not in empty else "no source: only the canary is listed"
     return (
         f"{category.id:<16}{finding.expected:<10}{finding.got:<10}{finding.milliseconds:>7.1f}  "
         f"{mark:<6}{sources}"
     ).rstrip()
 
 
-def _as_json(finding: Any, now: datetime) -> str:
+def _as_json(finding: Any, now: datetime, empty: Collection[str]) -> str:
     return json.dumps(
         {
             "at": now.isoformat(timespec="seconds"),
@@ -113,6 +122,6 @@ def _as_json(finding: Any, now: datetime) -> str:
             "got": finding.got,
             "milliseconds": round(finding.milliseconds, 1),
             "passed": finding.passed,
-            "has_source": bool(finding.category.sources),
+            "has_source": finding.category.id not in empty,
         }
     )
