@@ -33,6 +33,7 @@ def listeners(
         limits=TcpLimits(
             connections=limits.tls_connections,
             connections_per_client=limits.tls_connections_per_client,
+            queries_per_connection=10_000,  # a handshake costs more than a connection that goes on
             idle=limits.tls_idle,
         ),
     )

@@ -145,13 +145,16 @@ class HttpsStream(TlsStream):
     The message id is 0 (RFC 8484 section 4.1): the stream tells answers apart, and `waiting` goes by it.
     """
 
-    room = 100  # less than every server's SETTINGS_MAX_CONCURRENT_STREAMS of use (RFC 9113 section 6.5.2)
-
     def __init__(self, owner: SecureStreams, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(owner, upstream, loop)
         self._http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self._bodies: dict[int, bytearray] = {}
         self._next = 1
+
+    @property
+    def room(self) -> int:
+        """How many questions may be under way: what servers should allow (RFC 9113 section 6.5.2)."""
+        return 100
 
     def ask(self, asked: Asked) -> None:
         """Take a query; it is sent once there is a connection."""

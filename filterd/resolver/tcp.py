@@ -105,7 +105,6 @@ class Stream(asyncio.Protocol):
     """One connection to an upstream."""
 
     idle = IDLE
-    room = MAX_PIPELINED
 
     def __init__(self, owner: TcpStreams, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
         self.upstream = upstream
@@ -119,6 +118,11 @@ class Stream(asyncio.Protocol):
         self._ended = False
         self.heard_at = 0.0  # when the last answer came
         self.answered = False  # an upstream that closes after that was only tired of it
+
+    @property
+    def room(self) -> int:
+        """How many questions may be under way on it."""
+        return MAX_PIPELINED
 
     async def connect(self) -> None:
         """Connect; who waits hears if that fails."""

@@ -47,8 +47,8 @@ class BadRequest(Exception):
 
     @property
     def body(self) -> bytes:
-        """One line that says why."""
-        return f"{self}\n".encode()
+        """One line that says why; none to a method that is not served, since HEAD wants none."""
+        return b"" if self.status == 405 else f"{self}\n".encode()
 
     @property
     def headers(self) -> Headers:

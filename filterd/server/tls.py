@@ -176,6 +176,8 @@ class TlsConnection(asyncio.Protocol):
 
     def _read(self) -> None:
         while self._tls is not None and self._upper is not None and self._reading and not self._ended:
+            if self._transport is None or self._transport.is_closing():
+                return
             try:
                 data = self._tls.read(READ_SIZE)
             except ssl.SSLWantReadError:
