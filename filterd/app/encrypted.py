@@ -72,7 +72,7 @@ def status(config: Config, addresses: dict[str, list[str]]) -> dict[str, Any]:
     if config.model.encrypted is None:
         return found
     found["listen"] = addresses
-    found["name"] = config.model.encrypted.name.rstrip(".")
+    found["name"] = config.model.encrypted.name
     try:
         certificate = certificate_of(config)
     except CertificateError as error:

@@ -26,7 +26,7 @@ def listeners(
     return Encrypted(
         certificate=str(path(model.certificate)),
         key=str(path(model.key)),
-        name=model.name.rstrip("."),
+        name=model.name,
         dot=tuple(model.dot),
         doh=tuple(model.doh),
         path=model.path,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from filterd.config.upstreams import encrypted_upstream, mixed
+from filterd.config.upstreams import HOST_NAME, encrypted_upstream, mixed
 from filterd.errors import BadName
 from filterd.resolver.settings import UpstreamAddress
 from filterd.server.settings import Endpoint, Network
@@ -73,6 +73,13 @@ def _name(value: Any) -> str:
         raise ValueError(f"{value!r} is not a domain name") from error
 
 
+def _host_name(value: Any) -> str:
+    found = _name(value).rstrip(".")
+    if not HOST_NAME.fullmatch(found):
+        raise ValueError(f"{value!r} is not a domain name that a certificate can be made out to")
+    return found
+
+
 EndpointValue = Annotated[Endpoint, BeforeValidator(endpoint)]
 DotEndpoint = Annotated[Endpoint, BeforeValidator(lambda v: endpoint(v, default_port=853))]
 DohEndpoint = Annotated[Endpoint, BeforeValidator(lambda v: endpoint(v, default_port=443))]
@@ -114,7 +121,7 @@ class EncryptedModel(_Model):
 
     certificate: Path
     key: Path
-    name: DomainName
+    name: Annotated[str, BeforeValidator(_host_name)]
     dot: Annotated[list[DotEndpoint], Field(max_length=64)] = []
     doh: Annotated[list[DohEndpoint], Field(max_length=64)] = []
     path: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/._~-]*$", max_length=200)] = "/dns-query"

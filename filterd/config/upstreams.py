@@ -19,7 +19,7 @@ from filterd.resolver.settings import UpstreamAddress
 TLS, HTTPS = "tls://", "https://"
 _SHOW_TLS = "write tls://ADDRESS@853#NAME, such as tls://1.1.1.1@853#cloudflare-dns.com"
 _SHOW_HTTPS = "write https://NAME/PATH@ADDRESS, such as https://dns.quad9.net/dns-query@9.9.9.9"
-_HOST = re.compile(
+HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
 )
 _PATH = re.compile(r"/[A-Za-z0-9/._~%!$&'()*+,;=:-]*")
@@ -99,7 +99,7 @@ def _name(text: str, show: str) -> str:
         return str(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
         pass
-    if not _HOST.fullmatch(text.rstrip(".")):
+    if not HOST_NAME.fullmatch(text.rstrip(".")):
         raise ValueError(f"{text!r} is not a name to verify; {show}")
     return text.rstrip(".").lower()
 

@@ -54,7 +54,8 @@ class UpstreamAddress:
         if self.transport == "tls":
             return f"tls://{self.host}@{self.port}#{self.name}"
         if self.transport == "https":
-            return f"https://{self.name}:{self.port}{self.path}@{self.host}"
+            name = f"[{self.name}]" if ":" in self.name else self.name
+            return f"https://{name}:{self.port}{self.path}@{self.host}"
         return f"{self.host} port {self.port}"
 
     @property

@@ -306,8 +306,8 @@ async def test_9112_pipelined_requests_are_answered_in_order(serve):
         (b"GET /dns-query?dns=AAAA HTTP/1.1\r\nhost: x\r\na: " + b"b" * 20_000, 431),
         (b"POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n", 400),
         (
-            b"POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-type: application/dns-message\r\n"
-            b"content-length: 99999999999999999999\r\n\r\n",
+            b"POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-type: application/dns-message\r\n%s\r\n\r\n"
+            % b"content-length: 99999999999999999999",
             413,
         ),
         (
