@@ -159,6 +159,8 @@ class Forwarder:
         if upstream.lost_one(now - asked.sent_at, now) and self._loop is not None:
             self._probes[upstream] = probe = _Probe(self, upstream)
             probe.start()
+            if upstream.secure and self.settings.fallback:
+                self._recovered()  # what failed may be answered by those who stand in
 
     def _transport(self, asked: Asked) -> UdpPorts | TcpStreams:
         if asked.upstream.secure:

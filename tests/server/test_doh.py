@@ -12,7 +12,7 @@ import dns.rcode
 import h2.config
 import h2.connection
 import h2.events
-import httpx
+import httpx2
 import pytest
 from _encrypted import ended, query, until
 
@@ -34,9 +34,9 @@ async def browser(request, serve):
 @contextlib.asynccontextmanager
 async def client(service, version, **more):
     http2 = version == "HTTP/2"
-    async with httpx.AsyncClient(
+    async with httpx2.AsyncClient(
         verify=service.context(), http2=http2, http1=not http2, base_url=f"https://127.0.0.1:{service.doh_port}",
-        timeout=30, limits=httpx.Limits(max_connections=10), **more,
+        timeout=30, limits=httpx2.Limits(max_connections=10), **more,
     ) as found:  # fmt: skip
         found.version = version
         yield found
@@ -155,7 +155,7 @@ async def test_8484_what_carries_no_query_says_so(browser, wrong):
 
 @pytest.mark.parametrize("size", [65_536, 300_000])
 async def test_8484_a_body_over_the_largest_message_is_413(serve, size):
-    """By HTTP/1.1; what HTTP/2 does is below: httpx waits for a window there that nobody will open."""
+    """By HTTP/1.1; what HTTP/2 does is below: httpx2 waits for a window there that nobody will open."""
     service = await serve()
     async with client(service, "HTTP/1.1") as browser:
         assert (await post(browser, bytes(size))).status_code == 413
@@ -176,7 +176,7 @@ async def test_5358_the_acl_is_by_the_address_of_the_socket(serve, version):
     """No header makes a stranger a neighbour, or a neighbour somebody else."""
     service = await serve(settings={"allow_clients": ()})
     async with client(service, version) as stranger:
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(httpx2.TransportError):
             await post(stranger, query(), **{"x-forwarded-for": "10.0.0.1", "forwarded": "for=10.0.0.1"})
     assert service.counters["refused_acl"] >= 1
 
@@ -231,7 +231,7 @@ async def test_requests_of_a_connection_are_counted_and_the_next_one_takes_over(
                 message = query()
                 try:
                     answer = await post(browser, message)
-                except httpx.TransportError:  # httpx takes a connection that said good-bye once more
+                except httpx2.TransportError:  # httpx2 takes a connection that said good-bye once more
                     answer = await post(browser, message)
                 check(message, answer, browser)
     assert service.counters["doh_query_limit"] == 6
