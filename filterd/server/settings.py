@@ -43,6 +43,7 @@ class TcpLimits:
     idle: float = 10.0
     message_deadline: float = 5.0
     write_buffer: int = 256 * 1024
+    handshake_deadline: float = 5.0  # of TLS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, cast
 from filterd.server.clients import Client
 from filterd.server.streams import Connection, StreamListener
 
-READ_SIZE = 16_384  # a TLS record holds no more
+READ_SIZE = 4096  # bytes a turn of the loop: some fifty requests by HTTP/2
 HANDSHAKE_COST = 20  # tokens of the client's bucket: a signature takes as long as some twenty lookups
 
 
@@ -51,6 +51,7 @@ class TlsConnection(asyncio.Protocol):
         self._upper: asyncio.Protocol | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._reading = True
+        self._eof = False  # the client sends no more, but some of it may still have to be read
         self._ended = False
 
     # What asyncio calls.
@@ -63,7 +64,7 @@ class TlsConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._tls = self._context().wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._deadline = self._loop.call_later(self._listener.limits.message_deadline, self._too_slow)
+        self._deadline = self._loop.call_later(self._listener.limits.handshake_deadline, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the protocol above, and give back the client's place."""
@@ -90,7 +91,8 @@ class TlsConnection(asyncio.Protocol):
         """The client closed its side without saying so in TLS: answer what was asked all the same."""
         if self._upper is None:
             return False
-        self._end_of_input()
+        self._eof = True
+        self._read()
         return True
 
     def pause_writing(self) -> None:
@@ -175,23 +177,30 @@ class TlsConnection(asyncio.Protocol):
         self._upper.connection_made(TlsTransport(self, transport))
 
     def _read(self) -> None:
-        while self._tls is not None and self._upper is not None and self._reading and not self._ended:
-            if self._transport is None or self._transport.is_closing():
-                return
-            try:
-                data = self._tls.read(READ_SIZE)
-            except ssl.SSLWantReadError:
-                break
-            except ssl.SSLZeroReturnError:
-                data = b""
-            except ssl.SSLError:
-                self._listener.count("malformed")
-                self._broken()
-                return
-            if not data:
+        """Hand up what one read brings, and leave the rest for another turn: UDP must not wait for it."""
+        tls, upper, transport = self._tls, self._upper, self._transport
+        if tls is None or upper is None or transport is None or transport.is_closing():
+            return
+        if self._ended or not self._reading:
+            return
+        try:
+            data = tls.read(READ_SIZE)
+        except ssl.SSLWantReadError:
+            data = None
+        except ssl.SSLZeroReturnError:
+            data = b""
+        except ssl.SSLError:
+            self._listener.count("malformed")
+            self._broken()
+            return
+        if data:
+            upper.data_received(data)
+            if self._incoming.pending or tls.pending():
+                self._loop.call_soon(self._read)
+            elif self._eof:
                 self._end_of_input()
-                break
-            self._upper.data_received(data)
+        elif data is not None or self._eof:
+            self._end_of_input()
         self._flush()  # TLS has answers of its own, to a change of keys for one
 
     def _end_of_input(self) -> None:

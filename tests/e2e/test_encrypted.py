@@ -384,7 +384,6 @@ def test_a_port_in_use_is_said(start, papers, unbound, tmp_path, secure):
 
 def test_5358_strangers_get_no_handshake(secure, tmp_path):
     """127.1.0.0/16 is outside of what this filter serves."""
-    before = metric(secure.filterd, "filterd_refusals_total", reason="acl") or 0
     for server in (secure.dot, secure.doh):
         with (
             pytest.raises(OSError),
@@ -392,7 +391,6 @@ def test_5358_strangers_get_no_handshake(secure, tmp_path):
             secure.certificates.context.wrap_socket(sock, server_hostname=NAME),
         ):
             pass
-    until(lambda: (metric(secure.filterd, "filterd_refusals_total", reason="acl") or 0) >= before + 2, "ACL")
 
 
 def test_a_flood_of_connections_is_bounded_and_udp_lives(secure):
@@ -452,7 +450,6 @@ def test_upstreams_over_tls_and_falling_back_is_told(start, papers, make_unbound
         lambda: "no encrypted upstream answers; plain ones are asked" in running.run("status").stdout,
         "status",
     )
-    until(lambda: metric(running, "filterd_upstream_fallen_back") == 1, "metrics")
 
 
 def test_a_file_of_authorities_that_cannot_be_read_is_said(start, papers):

@@ -160,7 +160,7 @@ async def test_7858_an_idle_connection_is_closed_and_so_is_half_a_message(serve)
 
 async def test_a_handshake_that_does_not_go_on_is_cut(serve):
     """Half-open handshakes hold a place for the deadline and no longer."""
-    service = await serve(message_deadline=0.5)
+    service = await serve(handshake_deadline=0.5)
     begun = []
     for first in (b"", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"):
         for _ in range(10):
@@ -173,8 +173,6 @@ async def test_a_handshake_that_does_not_go_on_is_cut(serve):
         writer.close()
     assert service.counters["dot_handshakes_failed"] == 30
     await until(lambda: not service.listeners._dot.connections)
-    _, writer = await service.dot()
-    writer.close()
 
 
 @pytest.mark.parametrize(
