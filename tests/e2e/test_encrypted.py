@@ -121,7 +121,7 @@ def test_kdig_over_https(secure):
     for way in ("+https", "+https-get"):
         found = kdig(secure.doh, *trust(secure), way, "mektep.example", "MX")
         assert "HTTP/2" in found.text
-        assert found.lines == ["mektep.example. 300 IN MX 10 mail.mektep.example."]
+        assert [line.split(" IN ")[1] for line in found.lines] == ["MX 10 mail.mektep.example."]
         assert "status: NXDOMAIN" in kdig(secure.doh, *trust(secure), way, "casino.example").text
 
 
