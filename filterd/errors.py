@@ -15,6 +15,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 ├── DomainIndexError         the compiled index is missing, cut, or of another format (rules/, lists/)
 ├── UpstreamError            no upstream gave a usable answer (resolver/)
 │   └── UpstreamTimeout      ... within the time allowed
+├── CertificateError         the certificate of encrypted DNS cannot be used (server/)
 ├── OutboxError              the outbox on the box cannot be used (events/)
 ├── IdentityError            the store of identities cannot be opened, or not with these keys (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
@@ -137,6 +138,10 @@ class UpstreamError(FilterdError):
 
 class UpstreamTimeout(UpstreamError):
     """No upstream answered within the time allowed."""
+
+
+class CertificateError(FilterdError):
+    """The certificate of encrypted DNS, or its key, is missing, damaged, expired, or for something else."""
 
 
 class OutboxError(FilterdError):

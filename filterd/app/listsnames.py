@@ -72,6 +72,8 @@ async def _ask_upstreams(host: str, upstreams: Sequence[UpstreamAddress]) -> Seq
     except BadName:
         return ()
     for upstream in upstreams:
+        if upstream.secure:  # an update has no connection to one; the system, or what worked before, will do
+            continue
         found = await asyncio.to_thread(_ask, name, upstream)
         if found:
             return found

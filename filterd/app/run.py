@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,17 +21,18 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from filterd import __version__
+from filterd.app import encrypted
 from filterd.app.boxhealth import box_values, last_selftest
 from filterd.app.control import Call, Control
 from filterd.app.policydesk import PolicyDesk
 from filterd.app.policylog import Asked
 from filterd.app.prepare import delivery_token
 from filterd.config.load import Config
-from filterd.errors import ConfigError, FilterdError
+from filterd.errors import CertificateError, ConfigError, FilterdError
 from filterd.lists import activate
 from filterd.rules.overrides import Override
 from filterd.server.settings import Endpoint
-from filterd.server.sockets import Bound, bind_all
+from filterd.server.sockets import Bound, BoundStream, bind_all, bind_streams
 from filterd.server.supervisor import ChildSpec, Supervisor
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ class Service:
         self._config = options.read_config()
         self._desk = PolicyDesk(self._config.state)
         self._bound: list[Bound] = []
+        self._streams: dict[str, list[BoundStream]] = {"dot": [], "doh": []}
         self._supervisor = Supervisor()
         self._shipper: Shipper | None = None
         self._shipping: asyncio.Task[None] | None = None
@@ -132,7 +135,12 @@ class Service:
         policy = await asyncio.to_thread(self._desk.start, config, Asked(getpass.getuser()))
         self._reloaded = not self._desk.refused
         server = config.server()
+        await asyncio.to_thread(encrypted.certificate_of, config)
+        await asyncio.to_thread(encrypted.check_authorities, config)
         self._bound = bind_all(server.listen, receive_buffer=server.receive_buffer, workers=config.workers)
+        if server.encrypted is not None:
+            self._streams["dot"] = bind_streams(server.encrypted.dot)
+            self._streams["doh"] = bind_streams(server.encrypted.doh)
         await self._supervisor.start([*self._monitor_specs(config), *self._dns_specs(config)])
         from filterd.events.shipper import Shipper  # noqa: PLC0415 - HTTP is loaded while DNS answers already
 
@@ -152,6 +160,8 @@ class Service:
         await self._supervisor.stop(*self._dns_names(self._config))
         for pair in self._bound:
             pair.close()
+        for one in (*self._streams["dot"], *self._streams["doh"]):
+            one.sock.close()
         if self._shipping is not None and self._shipper is not None:
             self._shipping.cancel()
             await asyncio.gather(self._shipping, return_exceptions=True)
@@ -177,15 +187,17 @@ class Service:
             self._reloaded = False
             config = await asyncio.to_thread(self._options.read_config)
             self._check_reloadable(config)
+            await asyncio.to_thread(encrypted.check_authorities, config)
             policy = await asyncio.to_thread(self._desk.reload, config, asked)
+            problem = await asyncio.to_thread(_certificate_problem, config)
             if config.raw == self._config.raw:
                 self._supervisor.signal(signal.SIGHUP, *self._dns_names(config))
             else:
                 await self._supervisor.start(self._dns_specs(config))
                 self._config = config
-            self._reloaded = True
+            self._reloaded = not problem
             log.info("reloaded", policy=policy.version)
-            return {"policy": policy.version, "school": policy.school}
+            return {"policy": policy.version, "school": policy.school, "certificate_problem": problem}
 
     async def reload_quietly(self) -> None:
         """Reload for a signal: nobody waits for the answer, so what is wrong goes to the log."""
@@ -204,6 +216,7 @@ class Service:
             ("box", now.model.box, config.model.box),
             ("delivery", now.model.delivery, config.model.delivery),
             ("monitor", now.model.monitor, config.model.monitor),
+            ("encrypted", _addresses(now), _addresses(config)),
         )
         changed = [name for name, before, after in fixed if before != after]
         if changed:
@@ -254,9 +267,13 @@ class Service:
             "index": activate.current_version(self._config.state.lists),
             "listen": [str(pair.endpoint) for pair in self._bound],
             "last_reload_taken": self._reloaded,
+            "encrypted": await asyncio.to_thread(encrypted.status, self._config, self._bound_streams()),
             "processes": [asdict(child) for child in self._supervisor.status()],
             "deliveries": {"sent": stats.batches, "failed": stats.failures} if stats is not None else {},
         }
+
+    def _bound_streams(self) -> dict[str, list[str]]:
+        return {kind: [str(one.endpoint) for one in bound] for kind, bound in self._streams.items()}
 
     def _own_health(self) -> dict[str, float]:
         restarts = sum(child.restarts for child in self._supervisor.status())
@@ -275,12 +292,14 @@ class Service:
 
     def _dns_specs(self, config: Config) -> list[ChildSpec]:
         specs = []
-        tcp = [pair.tcp.fileno() for pair in self._bound]
+        streams = {kind: [one.sock.fileno() for one in bound] for kind, bound in self._streams.items()}
+        streams["tcp"] = [pair.tcp.fileno() for pair in self._bound]
+        shared = [number for numbers in streams.values() for number in numbers]
         for number, name in enumerate(self._dns_names(config)):
             udp = [pair.udp[number].fileno() for pair in self._bound]
-            plan = {**self._common(config), "name": name, "udp": udp, "tcp": tcp}
+            plan = {**self._common(config), "name": name, "udp": udp, **streams}
             specs.append(
-                ChildSpec(name, _python("filterd.app.worker"), json.dumps(plan).encode(), (*udp, *tcp))
+                ChildSpec(name, _python("filterd.app.worker"), json.dumps(plan).encode(), (*udp, *shared))
             )
         return specs
 
@@ -291,6 +310,22 @@ class Service:
             "log_level": options.log_level,
             "log_human": options.log_human,
         }
+
+
+def _addresses(config: Config) -> tuple[object, object]:
+    """Return where encrypted DNS is served, which needs sockets bound at the start."""
+    model = config.model.encrypted
+    return (model.dot, model.doh) if model is not None else ([], [])
+
+
+def _certificate_problem(config: Config) -> str:
+    """Return what clients would hold against the certificate; the policy is taken all the same."""
+    try:
+        encrypted.valid_certificate_of(config, time.time())
+    except CertificateError as error:
+        log.error("certificate_refused", error=str(error))  # noqa: TRY400 - the line says all
+        return str(error)
+    return ""
 
 
 def _asked(call: Call) -> Asked:

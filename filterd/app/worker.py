@@ -41,6 +41,7 @@ from filterd.rules.policy import Policy
 from filterd.rules.view import View
 from filterd.server import child
 from filterd.server.clients import Clients
+from filterd.server.encrypted import EncryptedListeners
 from filterd.server.fast import FastListener
 from filterd.server.handler import Handler
 from filterd.server.neighbours import Neighbours
@@ -82,6 +83,7 @@ class Worker:
     started: int
     refused_version: str = ""
     beat: float = 0.0  # monotonic seconds at which the loop was last seen turning
+    encrypted: EncryptedListeners | None = None
 
     def health(self) -> Health:
         """Return this process' state as the outbox keeps it; called by the writer's thread."""
@@ -100,7 +102,9 @@ class Worker:
 
     def _own_health(self) -> dict[str, float]:
         index = self.resolver.index
+        encrypted = self.encrypted.health() if self.encrypted is not None else {}
         return {
+            **encrypted,
             "index_names": float(index.names),
             "index_missing": float(not index.ready),
             "index_built": float(index.built_at),
@@ -167,6 +171,11 @@ class Worker:
         self.regroup()
         log.info("policy_switched", version=policy.version)
 
+    async def take_certificate(self) -> None:
+        """Look at the certificate's files: a reload was asked for."""
+        if self.encrypted is not None:
+            await self.encrypted.refresh()
+
     async def take_overrides(self) -> None:
         """Serve under the overrides that hold now; groups that none concerns keep what is remembered."""
         store = OverrideStore(self.config.state.overrides)
@@ -195,7 +204,11 @@ class Changes:
         while True:
             number = await self._due.get()
             try:
-                await (worker.take_policy() if number is signal.SIGHUP else worker.take_overrides())
+                if number is signal.SIGHUP:
+                    await worker.take_certificate()
+                    await worker.take_policy()
+                else:
+                    await worker.take_overrides()
             except Exception:  # what is served stays; the next change may succeed
                 log.exception("change_not_taken", signal=number.name)
 
@@ -291,7 +304,17 @@ def derived(secret: bytes, purpose: bytes) -> bytes:
     return hmac.digest(secret, purpose, "sha256")
 
 
-async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[socket.socket]) -> None:
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """What the supervisor bound for this process; all but ``udp`` are listening streams."""
+
+    udp: list[socket.socket]
+    tcp: list[socket.socket]
+    dot: list[socket.socket]
+    doh: list[socket.socket]
+
+
+async def serve(config: Config, name: str, sockets: Sockets) -> None:
     """Serve until the supervisor asks to stop or is gone."""
     stop = child.stop_event()
     changes = Changes()
@@ -299,10 +322,13 @@ async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[s
     await worker.resolver.start()
     worker.writer.start()
     listener = FastListener if mmsg.available() else UdpListener
-    worker.listeners += [listener(sock, worker.handler, worker.clients) for sock in udp]
+    worker.listeners += [listener(sock, worker.handler, worker.clients) for sock in sockets.udp]
     streams = TcpListener(worker.handler, worker.clients, config.server().tcp)
-    for sock in tcp:
+    for sock in sockets.tcp:
         await streams.start(sock)
+    encrypted = worker.encrypted = _encrypted(worker, config)
+    if encrypted is not None:
+        await encrypted.start(sockets.dot, sockets.doh)
     tasks = [asyncio.create_task(work) for work in (changes.run(worker), *_background(worker))]
     gc.disable()
     tidy()
@@ -310,10 +336,14 @@ async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[s
     log.info("dns_ready", policy=worker.policy.version, index=worker.resolver.index.version)
     await stop.wait()
     streams.stop_accepting()
+    if encrypted is not None:
+        encrypted.stop_accepting()
     for one in worker.listeners:
         one.close()
     await worker.handler.drain(_DRAIN)
     await streams.close()
+    if encrypted is not None:
+        await encrypted.close()
     for task in tasks:
         task.cancel()
     await worker.resolver.close()
@@ -321,10 +351,19 @@ async def serve(config: Config, name: str, udp: list[socket.socket], tcp: list[s
         log.error("events_left_behind", counters=worker.writer.counters())
 
 
+def _encrypted(worker: Worker, config: Config) -> EncryptedListeners | None:
+    settings = config.server().encrypted
+    if settings is None:
+        return None
+    return EncryptedListeners(settings, worker.handler, worker.clients)
+
+
 def _background(worker: Worker) -> tuple[Coroutine[Any, Any, None], ...]:
+    watched = () if worker.encrypted is None else (worker.encrypted.watch(),)
     return (
         _every(_BEAT, worker.live),
         _every(WINDOW / 2, worker.clients.mark),
+        *watched,
         _every(_INDEX_LOOK, worker.take_current_index),
         _every(_TIDY, tidy),
         _every(_TIDY_ALL, tidy_all),
@@ -363,9 +402,10 @@ def main() -> None:
     plan = json.loads(child.read_plan())
     logs.configure(level=plan["log_level"], human=plan["log_human"])
     config = undump(plan["config"].encode())
-    udp = [socket.socket(fileno=number) for number in plan["udp"]]
-    tcp = [socket.socket(fileno=number) for number in plan["tcp"]]
-    child.run(serve(config, plan["name"], udp, tcp))
+    sockets = Sockets(
+        **{kind: [socket.socket(fileno=number) for number in plan[kind]] for kind in Sockets.__slots__}
+    )
+    child.run(serve(config, plan["name"], sockets))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from filterd.cli.policy import at_option, instant_of
 from filterd.cli.policychanges import by_options
 from filterd.cli.root import config_options, overrides, root
 from filterd.config.load import load_config
+from filterd.errors import CertificateError
 
 _TYPES = {"A": 1, "AAAA": 28, "HTTPS": 65, "TXT": 16, "MX": 15, "CNAME": 5}
 
@@ -24,7 +27,8 @@ def check(config: Path | None) -> None:
 
     Without CONFIG the embedded defaults are checked. Status 0: all is right; 1: not, and where.
     """
-    from filterd.app.policyfiles import verified  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app import encrypted  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app.policyfiles import verified  # noqa: PLC0415
     from filterd.lists.catalogue import load_catalogue  # noqa: PLC0415
 
     found = load_config(config)
@@ -38,8 +42,13 @@ def check(config: Path | None) -> None:
         f"               school {policy.school}, {len(policy.groups)} groups, version {policy.version}"
     )
     click.echo(f"lists          {found.catalogue}: {enabled} of {len(catalogue.sources)} enabled")
-    upstreams = ", ".join(f"{one.host} port {one.port}" for one in found.upstreams())
+    certificate = encrypted.valid_certificate_of(found, time.time())
+    encrypted.check_authorities(found)
+    upstreams = ", ".join(map(str, found.upstreams()))
     click.echo(f"upstreams      {upstreams or 'none: only blocked and local names will be answered'}")
+    if certificate is not None:
+        days = (certificate.expires - time.time()) / 86_400
+        click.echo(f"certificate    {', '.join(certificate.names)}, valid for {days:.0f} more days")
     click.echo("all is right")
 
 
@@ -83,6 +92,8 @@ def status(as_json: bool, **options: Any) -> None:
         click.echo(f"the configured policy does not serve, the one before it does: {found['policy_refused']}")
     elif not found["last_reload_taken"]:
         click.echo("the last reload was refused: the policy and configuration before it serve")
+    for line in _encrypted_lines(found["encrypted"]):
+        click.echo(line)
     if found["overrides"]:
         click.echo(f"{found['overrides']} temporary overrides: see `filterd policy override list`")
     for child in found["processes"]:
@@ -94,6 +105,20 @@ def status(as_json: bool, **options: Any) -> None:
     click.echo(
         f"deliveries: {found['deliveries']['sent']} batches, {found['deliveries']['failed']} failed tries"
     )
+
+
+def _encrypted_lines(found: dict[str, Any]) -> Iterator[str]:
+    if "listen" in found:
+        where = ", ".join(
+            f"{kind.upper().replace('O', 'o')} {address}"
+            for kind, some in found["listen"].items()
+            for address in some
+        )
+        valid = f"valid until {found['expires']}" if "expires" in found else found["certificate_problem"]
+        yield f"encrypted DNS as {found['name']}: {where}; certificate {valid}"
+    yield f"upstreams: {', '.join(found['upstreams']) or 'none'}"
+    if found["fallen_back"]:
+        yield "WARNING: no encrypted upstream answers; plain ones are asked, as upstream_fallback says"
 
 
 @root.command("reload")
@@ -109,3 +134,8 @@ def reload_command(by: str, why: str, **options: Any) -> None:
     config = load_config(options["config"], overrides(options["state"]))
     found = ask(config.state.control, "reload", by=by, why=why)
     click.echo(f"in force: policy {found['policy']} of school {found['school']}")
+    if found["certificate_problem"]:
+        raise CertificateError(
+            f"the certificate of encrypted DNS is not taken: {found['certificate_problem']}",
+            remedy="the one before it stays in force",
+        )

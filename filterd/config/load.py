@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from filterd.config import encrypted
 from filterd.config.model import ConfigModel
 from filterd.config.paths import StatePaths, default_state, shipped
 from filterd.errors import ConfigError
@@ -154,6 +155,7 @@ class Config:
             in_flight=limits.in_flight,
             in_flight_per_client=limits.in_flight_per_client,
             lease_files=tuple(str(self._path(file)) for file in self.model.dhcp_leases),
+            encrypted=encrypted.listeners(self.model.encrypted, limits, self._path),
         )
 
     def resolver(self) -> ResolverSettings:
@@ -171,22 +173,21 @@ class Config:
             stale_for=cache.stale_days * 86_400,
             trusted_ad=model.trust_upstream_ad,
             rebinding_allow=tuple(names.from_text(name) for name in model.private_answers_allowed),
-            local_names=MappingProxyType(
-                {
-                    names.from_text(name): tuple(address.packed for address in found)
-                    for name, found in model.local_names.items()
-                }
-            ),
+            local_names=MappingProxyType(self._local_names()),
+            ca_file=str(self._path(model.upstream_ca_file)) if model.upstream_ca_file is not None else None,
+            fallback=model.upstream_fallback == "plain",
+            designations=encrypted.designations(model.encrypted),
+            designated_names=encrypted.designated_names(model.encrypted),
         )
 
     def upstreams(self) -> tuple[UpstreamAddress, ...]:
         """Return the upstreams, those of the system in the place of ``system``; never ourselves."""
-        found: list[Endpoint] = []
+        found: list[Endpoint | UpstreamAddress] = []
         for upstream in self.model.upstreams:
-            if isinstance(upstream, Endpoint):
-                found.append(upstream)
-            else:
+            if isinstance(upstream, str):
                 found.extend(system_upstreams())
+            else:
+                found.append(upstream)
         own = set(self.model.listen)
         return _addresses(list(dict.fromkeys(upstream for upstream in found if upstream not in own)))
 
@@ -218,6 +219,17 @@ class Config:
     def database(self) -> str:
         """URL of the endpoint's database."""
         return self.model.monitor.database or f"sqlite+aiosqlite:///{self.state.store}"
+
+    def _local_names(self) -> dict[bytes, tuple[bytes, ...]]:
+        """Return the local names; that of our encrypted DNS is one, unless something else is said of it."""
+        found = {
+            names.from_text(name): tuple(address.packed for address in some)
+            for name, some in self.model.local_names.items()
+        }
+        own = encrypted.own_addresses(self.model.encrypted)
+        if own and self.model.encrypted is not None:
+            found.setdefault(names.from_text(self.model.encrypted.name), own)
+        return found
 
     def dump(self) -> bytes:
         """Return the configuration for a child process; :func:`undump` reads it."""
@@ -300,8 +312,8 @@ def system_upstreams(path: Path = RESOLV_CONF) -> list[Endpoint]:
     return found
 
 
-def _addresses(endpoints: list[Endpoint]) -> tuple[UpstreamAddress, ...]:
-    return tuple(UpstreamAddress(endpoint.host, endpoint.port) for endpoint in endpoints)
+def _addresses(found: Sequence[Endpoint | UpstreamAddress]) -> tuple[UpstreamAddress, ...]:
+    return tuple(UpstreamAddress(one.host, one.port) if isinstance(one, Endpoint) else one for one in found)
 
 
 def _sha256(text: str) -> str:

@@ -6,12 +6,15 @@ Every default is what a school box wants, so an empty file is a good one.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from filterd.config.upstreams import HOST_NAME, encrypted_upstream, mixed
 from filterd.errors import BadName
+from filterd.resolver.settings import UpstreamAddress
 from filterd.server.settings import Endpoint, Network
 from filterd.wire import names
 
@@ -52,8 +55,15 @@ def _split(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _upstream(value: Any) -> Endpoint | str:
-    return "system" if value == "system" else endpoint(value)
+def _server(value: Any) -> Endpoint | UpstreamAddress:
+    if isinstance(value, UpstreamAddress):
+        return value
+    found = encrypted_upstream(value.strip()) if isinstance(value, str) else None
+    return endpoint(value) if found is None else found
+
+
+def _upstream(value: Any) -> Endpoint | UpstreamAddress | str:
+    return "system" if value == "system" else _server(value)
 
 
 def _name(value: Any) -> str:
@@ -63,8 +73,18 @@ def _name(value: Any) -> str:
         raise ValueError(f"{value!r} is not a domain name") from error
 
 
+def _host_name(value: Any) -> str:
+    found = _name(value).rstrip(".")
+    if not HOST_NAME.fullmatch(found):
+        raise ValueError(f"{value!r} is not a domain name that a certificate can be made out to")
+    return found
+
+
 EndpointValue = Annotated[Endpoint, BeforeValidator(endpoint)]
-UpstreamValue = Annotated[Endpoint | str, BeforeValidator(_upstream)]
+DotEndpoint = Annotated[Endpoint, BeforeValidator(lambda v: endpoint(v, default_port=853))]
+DohEndpoint = Annotated[Endpoint, BeforeValidator(lambda v: endpoint(v, default_port=443))]
+ServerValue = Annotated[Endpoint | UpstreamAddress, BeforeValidator(_server)]
+UpstreamValue = Annotated[Endpoint | UpstreamAddress | str, BeforeValidator(_upstream)]
 DomainName = Annotated[str, BeforeValidator(_name)]
 AddressValue = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(ipaddress.ip_address)]
 NetworkValue = Annotated[Network, BeforeValidator(lambda v: ipaddress.ip_network(v, strict=False))]
@@ -91,6 +111,26 @@ class LimitsModel(_Model):
     tcp_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
     tcp_connections_per_client: Annotated[int, Field(ge=1, le=100_000)] = 50
     tcp_idle: Seconds = 10.0
+    tls_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    tls_connections_per_client: Annotated[int, Field(ge=1, le=100_000)] = 50
+    tls_idle: Seconds = 30.0
+
+
+class EncryptedModel(_Model):
+    """DNS over TLS and over HTTPS for clients; relative paths count from the configuration file."""
+
+    certificate: Path
+    key: Path
+    name: Annotated[str, BeforeValidator(_host_name)]
+    dot: Annotated[list[DotEndpoint], Field(max_length=64)] = []
+    doh: Annotated[list[DohEndpoint], Field(max_length=64)] = []
+    path: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/._~-]*$", max_length=200)] = "/dns-query"
+
+    @model_validator(mode="after")
+    def _served(self) -> EncryptedModel:
+        if not self.dot and not self.doh:
+            raise ValueError('give at least one address, such as dot: ["192.168.1.1:853"]')
+        return self
 
 
 class PolicyModel(_Model):
@@ -190,8 +230,11 @@ class ConfigModel(_Model):
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     allow_clients: Annotated[list[NetworkValue], Field(max_length=1000)] | None = None
     upstreams: Annotated[list[UpstreamValue], Field(min_length=1, max_length=16)] = ["system"]
+    upstream_fallback: Literal["never", "plain"] = "never"
+    upstream_ca_file: Path | None = None
     trust_upstream_ad: bool = False
-    zones: dict[DomainName, Annotated[list[EndpointValue], Field(min_length=1)]] = {}
+    zones: dict[DomainName, Annotated[list[ServerValue], Field(min_length=1)]] = {}
+    encrypted: EncryptedModel | None = None
     local_names: dict[DomainName, list[AddressValue]] = {}
     private_answers_allowed: list[DomainName] = []
     dhcp_leases: list[Path] = []
@@ -202,3 +245,22 @@ class ConfigModel(_Model):
     delivery: DeliveryModel = DeliveryModel()
     monitor: MonitorModel = MonitorModel()
     gateway: GatewayModel = GatewayModel()
+
+    @model_validator(mode="after")
+    def _fall_back_as_said(self) -> ConfigModel:
+        groups: list[tuple[str, Sequence[object]]] = [
+            ("upstreams", self.upstreams),
+            *((f"zones: {zone}", found) for zone, found in self.zones.items()),
+        ]
+        both = False
+        for where, found in groups:
+            secure, plain = mixed(found)
+            both = both or (secure and plain)
+            if secure and plain and self.upstream_fallback == "never":
+                raise ValueError(
+                    f"{where} mixes encrypted and plain ones: remove the plain ones, or write"
+                    " upstream_fallback: plain to ask them while every encrypted one is silent"
+                )
+        if self.upstream_fallback == "plain" and not both:
+            raise ValueError("upstream_fallback: plain needs encrypted and plain upstreams side by side")
+        return self

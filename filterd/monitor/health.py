@@ -61,7 +61,20 @@ _REFUSED = {
     "tcp_connections_refused": "tcp-connections",
     "tcp_malformed": "tcp-malformed",
     "tcp_query_limit": "tcp-queries",
+    **{
+        f"{transport}_{key}": f"{transport}-{reason}"
+        for transport in ("dot", "doh")
+        for key, reason in (
+            ("connections_refused", "connections"),
+            ("handshakes_refused", "handshake-rate"),
+            ("handshakes_failed", "handshake"),
+            ("malformed", "malformed"),
+            ("query_limit", "queries"),
+        )
+    },
+    "doh_requests_refused": "doh-request",
 }
+_TRANSPORTS = ("dot", "doh")
 _ERRORS = {
     "handler_errors": "handler",
     "faults": "resolver",
@@ -70,6 +83,7 @@ _ERRORS = {
     "writer_errors": "writer",
     "index_refused": "index",
     "policy_refused": "policy",
+    "certificate_refused": "certificate",
 }
 _ANSWERS = {
     "stale_answers": "stale",
@@ -128,6 +142,34 @@ HEALTH: tuple[HealthMetric, ...] = (
     *_counters("filterd_budget_refusals", "Lookups over a budget.", "budget", _BUDGETS),
     _counter("tcp_connections", "filterd_tcp_connections", "DNS connections accepted."),
     _counter("tcp_idle_closed", "filterd_tcp_idle_closed", "DNS connections closed for idleness."),
+    *_counters(
+        "filterd_encrypted_connections",
+        "Connections by DNS over TLS and HTTPS accepted.",
+        "transport",
+        {f"{name}_connections": name for name in _TRANSPORTS},
+    ),
+    *_counters(
+        "filterd_encrypted_idle_closed",
+        "Connections by DNS over TLS and HTTPS closed for idleness or slowness.",
+        "transport",
+        {f"{name}_idle_closed": name for name in _TRANSPORTS},
+    ),
+    *(
+        HealthMetric(
+            f"{name}_open",
+            "filterd_encrypted_connections_open",
+            "gauge",
+            "Connections by DNS over TLS and HTTPS open now.",
+            label=("transport", name),
+        )
+        for name in _TRANSPORTS
+    ),
+    _gauge(
+        "certificate_expires",
+        "filterd_certificate_expiry_timestamp_seconds",
+        "When the certificate of encrypted DNS expires.",
+        "min",
+    ),
     _gauge("clients", "filterd_clients", "Client addresses remembered.", "max"),
     _gauge("queries_in_flight", "filterd_queries_in_flight", "Lookups that wait for an upstream."),
     _gauge("flights", "filterd_questions_in_flight", "Different questions of those."),
@@ -146,6 +188,24 @@ HEALTH: tuple[HealthMetric, ...] = (
     *_counters("filterd_upstream_dropped_replies", "Replies not believed.", "reason", _DROPPED),
     _counter("doubted", "filterd_upstream_doubted", "Questions moved to TCP: replies looked forged."),
     _counter("tcp_opened", "filterd_upstream_connections", "TCP connections opened to upstreams."),
+    _counter("secure_opened", "filterd_upstream_secure_connections", "TLS connections opened to upstreams."),
+    _counter(
+        "secure_unreachable", "filterd_upstream_secure_failures", "TLS connections that did not come about."
+    ),
+    _counter(
+        "secure_unverified", "filterd_upstream_unverified", "Of these, certificates of upstreams refused."
+    ),
+    _counter(
+        "upstream_fallbacks",
+        "filterd_upstream_fallbacks",
+        "Questions asked of plain upstreams for want of encrypted ones.",
+    ),
+    _gauge(
+        "upstream_fallen_back",
+        "filterd_upstream_fallen_back",
+        "1 while plain upstreams stand in for silent encrypted ones.",
+        "max",
+    ),
     _gauge("udp_sockets", "filterd_upstream_udp_queries_in_flight", "Queries over UDP under way."),
     _counter("udp_socket_limit", "filterd_upstream_udp_limit", "Queries not sent: too many under way."),
     _gauge("index_names", "filterd_index_names", "Names in the compiled lists.", "min"),

@@ -2,7 +2,7 @@
 
     request ─► stages ─► cache ─► questions under way ─► forwarder ─► upstreams
                  │         ▲            │                  fetch: whom, when, again
-                 ▼         └── land ◄───┘                  udp, tcp: bytes on the wire
+                 ▼         └── land ◄───┘                  udp, tcp, secure: bytes on the wire
                reply ◄──── answer check ◄── every hit, fresh, stale or new
 
 `stages.py` holds the order with its reasons; `core.py` what is known, without sockets; `resolver.py` puts

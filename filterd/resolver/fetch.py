@@ -57,7 +57,7 @@ class _Tries:
         self.upstream = upstream
         self.udp = 0
         self.tcp = 0
-        self.stream = False  # UDP will not do for this question
+        self.stream = upstream.secure  # UDP will not do: never for this upstream, or not for this question
         self.out = False  # gave its answer, or cannot be reached
 
     @property

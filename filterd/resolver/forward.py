@@ -13,7 +13,9 @@ from collections.abc import Callable
 from filterd.resolver.asked import Asked, Sink
 from filterd.resolver.cache import Key
 from filterd.resolver.dice import Dice
+from filterd.resolver.fallback import usable
 from filterd.resolver.fetch import Fetch, Fetched
+from filterd.resolver.secure import SecureStreams
 from filterd.resolver.settings import ResolverSettings, UpstreamAddress
 from filterd.resolver.tcp import TcpStreams
 from filterd.resolver.udp import UdpPorts
@@ -45,6 +47,9 @@ class Forwarder:
         self._dice = Dice()
         self.udp = UdpPorts(clock, settings.max_sockets, self._dice)
         self.tcp = TcpStreams(clock)
+        used = frozenset(one.transport for one in settings.every_upstream if one.secure)
+        self.secure = SecureStreams(clock, settings.ca_file, used)
+        self.fallbacks = 0  # questions asked of plain upstreams because every encrypted one is silent
         self.doubted = 0  # questions moved to TCP because replies could not be trusted
         self._recovered = recovered
         self._known: dict[UpstreamAddress, Upstream] = {}
@@ -72,12 +77,18 @@ class Forwarder:
             raise RuntimeError("the resolver is not started")
         return self._wheel
 
+    @property
+    def fallen_back(self) -> bool:
+        """Whether plain upstreams are asked in the place of silent encrypted ones, in any group."""
+        return any(usable(group, fallback=self.settings.fallback)[1] for group in self._groups)
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the transports."""
         self._loop = loop
         self._wheel = Wheel(loop)
         self.udp.open(loop)
         self.tcp.open(loop)
+        self.secure.open(loop)
 
     def close(self) -> None:
         """Close the transports; fetches under way hear nothing more."""
@@ -86,6 +97,7 @@ class Forwarder:
         self._probes.clear()
         self.udp.close()
         self.tcp.close()
+        self.secure.close()
 
     def zone_of(self, name: bytes) -> int:
         """Return the number of the group that serves a lower-case name: the longest zone, else 0."""
@@ -100,7 +112,8 @@ class Forwarder:
     def fetch(self, key: Key, done: Callable[[Fetched], None]) -> Fetch | None:
         """Ask the upstreams of the key's zone; ``done`` is called once, perhaps before this returns."""
         now = self.clock()
-        alive = [upstream for upstream in self._groups[key.zone] if not upstream.down]
+        alive, fallen_back = usable(self._groups[key.zone], fallback=self.settings.fallback)
+        self.fallbacks += fallen_back
         if not alive:
             done(Fetched(None, "down"))
             return None
@@ -124,11 +137,11 @@ class Forwarder:
             OSError: it could not be sent.
         """
         asked.upstream.queries += 1
-        (self.tcp if asked.stream else self.udp).ask(asked)
+        self._transport(asked).ask(asked)
 
     def forget(self, asked: Asked) -> None:
         """Stop waiting for an answer."""
-        (self.tcp if asked.stream else self.udp).forget(asked)
+        self._transport(asked).forget(asked)
 
     def answered(self, asked: Asked) -> None:
         """Note that an upstream answered."""
@@ -146,6 +159,13 @@ class Forwarder:
         if upstream.lost_one(now - asked.sent_at, now) and self._loop is not None:
             self._probes[upstream] = probe = _Probe(self, upstream)
             probe.start()
+            if upstream.secure and self.settings.fallback:
+                self._recovered()  # what failed may be answered by those who stand in
+
+    def _transport(self, asked: Asked) -> UdpPorts | TcpStreams:
+        if asked.upstream.secure:
+            return self.secure
+        return self.tcp if asked.stream else self.udp
 
     def _group(self, addresses: tuple[UpstreamAddress, ...]) -> tuple[Upstream, ...]:
         for address in addresses:
@@ -188,7 +208,7 @@ class _Probe:
         self._again()
 
     def _ask(self) -> None:
-        asked = self._forwarder.new(self._upstream, self, self._KEY, stream=False)
+        asked = self._forwarder.new(self._upstream, self, self._KEY, stream=self._upstream.secure)
         try:
             self._forwarder.send(asked)
         except OSError:

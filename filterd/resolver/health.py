@@ -26,6 +26,11 @@ HELP = {
     "udp_sockets": "queries over UDP under way",
     "udp_socket_limit": "queries not sent: too many under way",
     "tcp_opened": "TCP connections opened to upstreams",
+    "secure_opened": "encrypted connections opened to upstreams",
+    "secure_unreachable": "encrypted connections that did not come about",
+    "secure_unverified": "of these, those refused because of the upstream's certificate",
+    "upstream_fallbacks": "questions asked of plain upstreams because every encrypted one was silent",
+    "upstream_fallen_back": "1 while every encrypted upstream is silent and plain ones are asked",
     "spoof_drops": "replies dropped that did not fit their query",
     "late_replies": "replies over UDP to queries nobody waited for any more",
     "malformed_replies": "replies dropped that could not be read",
@@ -88,7 +93,7 @@ _COUNTS = (
 
 def values(core: Core, flights: Flights, forwarder: Forwarder) -> dict[str, float]:
     """Return all numbers by their keys."""
-    cache, udp, tcp = core.cache, forwarder.udp, forwarder.tcp
+    cache, udp, tcp, secure = core.cache, forwarder.udp, forwarder.tcp, forwarder.secure
     found: dict[str, float] = {
         "cache_entries": len(cache),
         "cache_bytes": cache.bytes,
@@ -106,9 +111,14 @@ def values(core: Core, flights: Flights, forwarder: Forwarder) -> dict[str, floa
         "udp_sockets": len(udp),
         "udp_socket_limit": udp.refused_sockets,
         "tcp_opened": tcp.opened,
-        "spoof_drops": udp.wrong + tcp.wrong,
+        "secure_opened": secure.opened,
+        "secure_unreachable": secure.unreachable,
+        "secure_unverified": secure.unverified,
+        "upstream_fallbacks": forwarder.fallbacks,
+        "upstream_fallen_back": forwarder.fallen_back,
+        "spoof_drops": udp.wrong + tcp.wrong + secure.wrong,
         "late_replies": udp.late,
-        "malformed_replies": udp.malformed + tcp.malformed,
+        "malformed_replies": udp.malformed + tcp.malformed + secure.malformed,
         "doubted": forwarder.doubted,
         "water_torture_thinned": core.missing.thinned,
         "water_torture_forgotten": core.missing.forgotten,

@@ -12,6 +12,7 @@ from filterd.rules.verdict import Verdict
 from filterd.rules.view import View
 from filterd.wire.query import Query
 
+Transport = Literal["udp", "tcp", "dot", "doh"]
 Outcome = Literal["allowed", "blocked", "rewritten", "canary", "failed", "refused", "stale"]
 
 
@@ -23,14 +24,14 @@ class Request:
         query: the question as parsed.
         client: packed address, 4 or 16 bytes.
         view: the policy that holds for this client now.
-        transport: ``udp`` or ``tcp``; a stream of any kind is ``tcp``.
+        transport: by which it came; all but ``udp`` are streams.
         limit: bytes of answer the transport takes: `Query.udp_limit`, or 65535 on streams.
     """
 
     query: Query
     client: bytes
     view: View
-    transport: Literal["udp", "tcp"]
+    transport: Transport
     limit: int
 
 

@@ -9,8 +9,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from filterd.wire import names
+from filterd.wire.svcb import Designation
 
 DAY = 86_400
 
@@ -22,23 +24,44 @@ CANARIES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAddress:
-    """Where an upstream resolver listens for plain DNS.
+    """Where an upstream resolver listens, and how it is spoken to.
 
     Args:
         host: IPv4 or IPv6 address as text; never a name, which would need this program to resolve it.
         port: 1-65535.
+        transport: ``plain`` (UDP and TCP), ``tls`` (RFC 7858) or ``https`` (RFC 8484).
+        name: name or address that its certificate must be made out to; "" for plain ones.
+        path: of its DoH service.
 
     Raises:
-        ValueError: not an address, or a port out of range.
+        ValueError: not an address, a port out of range, or an encrypted one without a name to verify.
     """
 
     host: str
     port: int = 53
+    transport: Literal["plain", "tls", "https"] = "plain"
+    name: str = ""
+    path: str = ""
 
     def __post_init__(self) -> None:
         ipaddress.ip_address(self.host)
         if not 0 < self.port < 65536:
             raise ValueError(f"port {self.port} of upstream {self.host} is not 1-65535")
+        if self.secure != bool(self.name):
+            raise ValueError(f"upstream {self.host}: encrypted ones, and only they, have a name to verify")
+
+    def __str__(self) -> str:
+        if self.transport == "tls":
+            return f"tls://{self.host}@{self.port}#{self.name}"
+        if self.transport == "https":
+            name = f"[{self.name}]" if ":" in self.name else self.name
+            return f"https://{name}:{self.port}{self.path}@{self.host}"
+        return f"{self.host} port {self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is spoken to over an encrypted stream."""
+        return self.transport != "plain"
 
 
 def _no_zones() -> Mapping[bytes, tuple[UpstreamAddress, ...]]:
@@ -84,6 +107,10 @@ class ResolverSettings:
         tunnel_bytes: bytes of labels below the registrable domain per client in a window.
         tunnel_window: length of that window.
         budget_exempt: names (and all below) without either budget: antivirus and mail filters ask much.
+        ca_file: PEM file of the authorities that sign encrypted upstreams' certificates; None: the system's.
+        fallback: plain upstreams of a group are asked while all its encrypted ones are silent; else never.
+        designations: our own encrypted services, best first.
+        designated_names: names that answer with them (RFC 9462).
 
     Raises:
         ValueError: a value out of its range, with what is allowed.
@@ -117,6 +144,10 @@ class ResolverSettings:
     tunnel_bytes: int = 40_000
     tunnel_window: float = 300.0
     budget_exempt: tuple[bytes, ...] = ()
+    ca_file: str | None = None
+    fallback: bool = False
+    designations: tuple[Designation, ...] = ()
+    designated_names: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -128,6 +159,11 @@ class ResolverSettings:
         for zone, servers in self.zones.items():
             if not servers:
                 raise ValueError(f"zone {names.to_text(zone)} has no upstream")
+
+    @property
+    def every_upstream(self) -> tuple[UpstreamAddress, ...]:
+        """All upstreams, those of zones behind the default ones."""
+        return (*self.upstreams, *(one for servers in self.zones.values() for one in servers))
 
 
 _RANGES = (

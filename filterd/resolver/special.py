@@ -36,7 +36,7 @@ _TABLE: dict[str, Special] = {
     "local": Special.MISSING,  # RFC 6762: multicast DNS
     "internal": Special.MISSING,  # reserved by ICANN, 2024
     "home.arpa": Special.MISSING,  # RFC 8375
-    "resolver.arpa": Special.NODATA,  # RFC 9462: about this resolver; it offers no encrypted service yet
+    "resolver.arpa": Special.NODATA,  # RFC 9462: about this resolver; designated services stand before
     "ipv4only.arpa": Special.UNFILTERED,  # RFC 8880: how devices find NAT64; exactly this name
     # Reverse names of addresses that mean something else in every network (RFC 6303, RFC 7793).
     **{

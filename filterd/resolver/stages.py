@@ -17,10 +17,11 @@ from filterd.resolver.rewrite import turn
 from filterd.resolver.special import LOOPBACK_V4, LOOPBACK_V6, Special, special
 from filterd.rules.decide import permit
 from filterd.rules.verdict import Action, Reason, Verdict
-from filterd.wire import names, synthesis
+from filterd.wire import names, svcb, synthesis
 from filterd.wire.constants import Class, Rcode, Type
 
 _REFUSED_TYPES = frozenset((Type.AXFR, Type.IXFR, Type.TKEY, Type.TSIG, Type.OPT))
+DESIGNATED_TTL = 300  # seconds: a certificate or port that changes is felt within minutes
 _SPECIAL = Verdict(Action.ALLOW, Reason.SPECIAL)
 _CANARY = Verdict(Action.REWRITE, Reason.CANARY)
 
@@ -54,6 +55,20 @@ def _refuse_kinds(_core: Core, lookup: Lookup) -> Reply | None:
         return None
     packet = synthesis.simple(query, Rcode.REFUSED, limit=lookup.request.limit)
     return Reply(packet, "refused", None, CONSTANT)
+
+
+def _designated(core: Core, lookup: Lookup) -> Reply | None:
+    """Tell clients of our encrypted DNS (RFC 9462 section 4); of these names there is nothing else to say."""
+    if lookup.key.name not in core.settings.designated_names:
+        return None
+    lookup.verdict = _SPECIAL
+    core.counts["special_names"] += 1
+    query, limit = lookup.request.query, lookup.request.limit
+    if query.qtype == Type.SVCB:
+        packet = svcb.answer(query, core.settings.designations, DESIGNATED_TTL, limit=limit)
+    else:
+        packet = synthesis.simple(query, Rcode.NOERROR, limit=limit, soa=True, ttl=LOCAL_TTL)
+    return Reply(packet, "allowed", lookup.verdict, CONSTANT)
 
 
 def _special_names(core: Core, lookup: Lookup) -> Reply | None:
@@ -201,6 +216,11 @@ def _tunnels(core: Core, lookup: Lookup) -> Reply | None:
 STAGES: tuple[Stage, ...] = (
     Stage(
         "refuse_kinds", "what is no lookup at all is refused before anything else is looked at", _refuse_kinds
+    ),
+    Stage(
+        "designated",
+        "before the special names, of which it fills one: _dns.resolver.arpa, and the same of our own name",
+        _designated,
     ),
     Stage(
         "special_names",

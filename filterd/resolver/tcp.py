@@ -36,9 +36,9 @@ class TcpStreams:
         self.wrong = 0
         self.malformed = 0
         self.opened = 0
-        self._clock = clock
+        self.clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._streams: dict[Upstream, _Stream] = {}
+        self._streams: dict[Upstream, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,35 +64,47 @@ class TcpStreams:
             raise OSError(errno.ENOTCONN, "not started")
         stream = self._streams.get(asked.upstream)
         if stream is None:
-            stream = self._streams[asked.upstream] = _Stream(self, asked.upstream, self._loop)
+            stream = self._streams[asked.upstream] = self._new(asked.upstream, self._loop)
             self.opened += 1
             task = self._loop.create_task(stream.connect())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif len(stream.waiting) >= MAX_PIPELINED:
+        elif len(stream.waiting) >= stream.room:
             raise OSError(errno.ENOBUFS, "too many queries on one connection")
-        asked.sent_at = self._clock()
+        asked.sent_at = self.clock()
         stream.ask(asked)
+
+    def ask_again(self, asked: Asked) -> None:
+        """Ask over a new connection what an old one took with it when it closed (RFC 7766 section 6.2.4)."""
+        try:
+            self.ask(asked)
+        except OSError as error:
+            asked.sink.failed(asked, error)
 
     def forget(self, asked: Asked) -> None:
         """Stop waiting for one answer; a connection on which it is overdue is closed."""
         stream = self._streams.get(asked.upstream)
         if stream is None or stream.waiting.get(asked.message_id) is not asked:
             return
-        if self._clock() - asked.sent_at > STALLED:
+        if self.clock() - asked.sent_at > STALLED:
             del stream.waiting[asked.message_id]
             stream.abort()
         else:
             asked.sink = NOBODY  # its place stays taken until the answer is in
 
-    def gone(self, stream: _Stream) -> None:
+    def _new(self, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> Stream:
+        return Stream(self, upstream, loop)
+
+    def gone(self, stream: Stream, _error: OSError) -> None:
         """A connection ended: the next question opens another."""
         if self._streams.get(stream.upstream) is stream:
             del self._streams[stream.upstream]
 
 
-class _Stream(asyncio.Protocol):
-    """One connection."""
+class Stream(asyncio.Protocol):
+    """One connection to an upstream."""
+
+    idle = IDLE
 
     def __init__(self, owner: TcpStreams, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
         self.upstream = upstream
@@ -104,21 +116,36 @@ class _Stream(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
         self._wrong = 0
         self._ended = False
+        self.heard_at = 0.0  # when the last answer came
+        self.answered = False  # an upstream that closes after that was only tired of it
+
+    @property
+    def room(self) -> int:
+        """How many questions may be under way on it."""
+        return MAX_PIPELINED
 
     async def connect(self) -> None:
+        """Connect; who waits hears if that fails."""
         host, port = self.upstream.sockaddr
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                await self._loop.create_connection(lambda: self, host, port)
-        except OSError as error:  # TimeoutError is one
+                await self._open(host, port)
+        except OSError as error:  # TimeoutError is one, and so is what TLS refuses
             self._end(error)
 
+    async def _open(self, host: str, port: int) -> None:
+        await self._loop.create_connection(lambda: self, host, port)
+
     def ask(self, asked: Asked) -> None:
+        """Take a query; it is sent once there is a connection."""
         message_id = secrets.randbits(16)
         while message_id in self.waiting:
             message_id = secrets.randbits(16)
         asked.message_id = message_id
         self.waiting[message_id] = asked
+        self._ask(asked)
+
+    def _ask(self, asked: Asked) -> None:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -126,11 +153,13 @@ class _Stream(asyncio.Protocol):
             self._send(asked)
 
     def abort(self) -> None:
+        """End it at once; who waits hears of it."""
         if self._transport is not None:
             self._transport.abort()
         self._end(OSError(errno.ECONNABORTED, "connection given up"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send what waits."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  narrows the type; TCP always is one
         if self._ended:
             transport.abort()
@@ -140,6 +169,7 @@ class _Stream(asyncio.Protocol):
             self._send(asked)
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes from the upstream."""
         try:
             messages = self._reader.feed(data)
         except DropPacket:
@@ -148,16 +178,22 @@ class _Stream(asyncio.Protocol):
             return
         for message in messages:
             self._take(message)
+        self._rest()
+
+    def _rest(self) -> None:
         if not self.waiting and self._idle is None and not self._ended:
-            self._idle = self._loop.call_later(IDLE, self.abort)
+            self._idle = self._loop.call_later(self.idle, self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell those who wait."""
         self._end(exc if isinstance(exc, OSError) else OSError(errno.ECONNRESET, "closed by the upstream"))
 
     def _send(self, asked: Asked) -> None:
         assert self._transport is not None  # noqa: S101  only called once connected
-        query = build_query(asked.message_id, asked.question, cd=asked.cd, do=asked.do)
-        self._transport.write(frame(query))
+        self._transport.write(frame(self._query(asked)))
+
+    def _query(self, asked: Asked) -> bytes:
+        return build_query(asked.message_id, asked.question, cd=asked.cd, do=asked.do)
 
     def _take(self, message: bytes) -> None:
         asked = self.waiting.get(int.from_bytes(message[:2], "big"))
@@ -168,6 +204,11 @@ class _Stream(asyncio.Protocol):
                 self.abort()
             return
         del self.waiting[asked.message_id]
+        self._judge(asked, message)
+
+    def _judge(self, asked: Asked, message: bytes) -> None:
+        self.answered = True
+        self.heard_at = self._owner.clock()
         try:
             answer = parse_answer(message)
         except BadAnswer:
@@ -183,7 +224,11 @@ class _Stream(asyncio.Protocol):
         self._ended = True
         if self._idle is not None:
             self._idle.cancel()
-        self._owner.gone(self)
+        self._owner.gone(self, error)
         waiting, self.waiting = list(self.waiting.values()), {}
+        again = self.answered and error.errno == errno.ECONNRESET
         for asked in waiting:
-            asked.sink.failed(asked, error)
+            if again and asked.sink is not NOBODY:
+                self._owner.ask_again(asked)
+            else:
+                asked.sink.failed(asked, error)

@@ -37,6 +37,7 @@ class Upstream:
         "queries",
         "replies",
         "rttvar",
+        "secure",
         "seen_at",
         "sockaddr",
         "srtt",
@@ -48,6 +49,7 @@ class Upstream:
         version = ipaddress.ip_address(address.host).version
         self.address = address
         self.number = number
+        self.secure = address.secure  # over an encrypted stream and nothing else
         self.family = socket.AF_INET if version == 4 else socket.AF_INET6
         self.sockaddr = (address.host, address.port)
         self.srtt = 0.0  # 0: nothing measured yet

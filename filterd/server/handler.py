@@ -14,7 +14,7 @@ import structlog
 
 from filterd.errors import DropPacket, QueryRefused
 from filterd.events.recorder import Recorder
-from filterd.resolver.request import Reply, Request
+from filterd.resolver.request import Reply, Request, Transport
 from filterd.resolver.resolver import Resolver
 from filterd.rules.verdict import Action
 from filterd.rules.view import View
@@ -67,7 +67,7 @@ class Handler:
         self,
         packet: bytes,
         client: Client,
-        transport: str,
+        transport: Transport,
         memo: Memo | None = None,
         *,
         admitted: bool = False,
@@ -77,7 +77,7 @@ class Handler:
         Args:
             packet: the message.
             client: who sent it.
-            transport: ``udp`` or ``tcp``.
+            transport: by which it came; all but ``udp`` are streams.
             memo: of the client's view; a reply that may be given again is offered to it.
             admitted: the packet is counted, and the client's token for it is taken already.
         """
@@ -104,7 +104,7 @@ class Handler:
             query=query,
             client=client.address,
             view=self.view_of(client.group),
-            transport="tcp" if transport == "tcp" else "udp",
+            transport=transport,
             limit=_limit(query, transport),
         )
         reply = self._resolver.resolve_now(request)
@@ -177,8 +177,8 @@ class Handler:
             return packet
         if edns.cookie is not None:
             packet = opt.with_option(packet, OptionCode.COOKIE, self._cookie(edns.cookie, client))
-        if edns.keepalive and request.transport == "tcp":
-            packet = opt.with_keepalive(packet, round(self._settings.tcp.idle * 10))
+        if edns.keepalive and (idle := self._settings.idle_of(request.transport)):
+            packet = opt.with_keepalive(packet, round(idle * 10))
         return packet
 
     def _cookie(self, cookie: bytes, client: Client) -> bytes:
@@ -235,8 +235,8 @@ class _Waiting:
             log.exception("lookup_failed", qtype=request.query.qtype)
 
 
-def _limit(query: Query, transport: str) -> int:
+def _limit(query: Query, transport: Transport) -> int:
     """Return how many bytes an answer may have, with room left for the cookie added afterwards."""
-    limit = MAX_TCP if transport == "tcp" else query.udp_limit
+    limit = query.udp_limit if transport == "udp" else MAX_TCP
     wants_cookie = query.edns is not None and query.edns.cookie is not None
     return limit - _COOKIE_OPTION if wants_cookie else limit

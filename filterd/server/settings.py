@@ -43,6 +43,30 @@ class TcpLimits:
     idle: float = 10.0
     message_deadline: float = 5.0
     write_buffer: int = 256 * 1024
+    handshake_deadline: float = 5.0  # of TLS
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """DNS over TLS and over HTTPS (RFC 7858, RFC 8484).
+
+    Args:
+        certificate: PEM file with the certificate and its chain.
+        key: PEM file with its private key.
+        name: the name clients verify, which the certificate is made out to.
+        dot: where DNS over TLS is served.
+        doh: where DNS over HTTPS is served.
+        path: of the URI template ``https://NAME/PATH{?dns}``.
+        limits: of the connections; each transport has its own total.
+    """
+
+    certificate: str
+    key: str
+    name: str
+    dot: tuple[Endpoint, ...] = ()
+    doh: tuple[Endpoint, ...] = ()
+    path: str = "/dns-query"
+    limits: TcpLimits = field(default_factory=lambda: TcpLimits(idle=30.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +81,13 @@ class ServerSettings:
     in_flight_per_client: int = 200
     receive_buffer: int = 4 << 20
     lease_files: tuple[str, ...] = ()
+    encrypted: Encrypted | None = None
+
+    def idle_of(self, transport: str) -> float:
+        """Return after how many idle seconds a connection is closed; 0 where DNS does not say (RFC 7828).
+
+        That is UDP, which has none, and HTTP, which has words of its own for it.
+        """
+        if transport == "tcp":
+            return self.tcp.idle
+        return self.encrypted.limits.idle if transport == "dot" and self.encrypted is not None else 0.0

@@ -59,6 +59,32 @@ def bind_all(endpoints: tuple[Endpoint, ...], *, receive_buffer: int, workers: i
     return bound
 
 
+@dataclass(frozen=True, slots=True)
+class BoundStream:
+    """The listening socket of an endpoint that streams alone use; ``endpoint`` has the port really bound."""
+
+    endpoint: Endpoint
+    sock: socket.socket
+
+
+def bind_streams(endpoints: tuple[Endpoint, ...]) -> list[BoundStream]:
+    """Bind a listening socket on every endpoint, for DNS over TLS or HTTPS, or none at all.
+
+    Raises:
+        StartError: as `bind_all`.
+    """
+    bound: list[BoundStream] = []
+    with contextlib.ExitStack() as undo:
+        for endpoint in endpoints:
+            try:
+                sock = undo.enter_context(_bind_tcp(endpoint))
+            except OSError as error:
+                raise _explained(endpoint, error) from error
+            bound.append(BoundStream(Endpoint(endpoint.host, sock.getsockname()[1]), sock))
+        undo.pop_all()
+    return bound
+
+
 def _bind(endpoint: Endpoint, receive_buffer: int, workers: int) -> Bound:
     with contextlib.ExitStack() as undo:
         # The first socket is bound alone: with SO_REUSEPORT another program of the same user could hold the

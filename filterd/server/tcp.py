@@ -1,4 +1,4 @@
-"""DNS over TCP (RFC 7766): pipelining, answers out of order, limits on time, number and memory.
+"""DNS over a stream, plain (RFC 7766) or encrypted (RFC 7858): pipelining, answers out of order, limits.
 
 A slow or greedy client costs itself its connection and nobody else anything.
 """
@@ -6,9 +6,8 @@ A slow or greedy client costs itself its connection and nobody else anything.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
-from time import monotonic
+from functools import partial
 from typing import cast
 
 import structlog
@@ -18,51 +17,37 @@ from filterd.resolver.request import Request
 from filterd.server.clients import Client, Clients
 from filterd.server.handler import Handler
 from filterd.server.settings import TcpLimits
+from filterd.server.streams import StreamListener
 from filterd.wire.framing import FrameReader, frame
+from filterd.wire.padding import padded_if_asked
 
 log = structlog.get_logger(__name__)
 
 
-class TcpListener:
-    """Accepts connections on bound TCP sockets until :meth:`stop_accepting`."""
+class TcpListener(StreamListener):
+    """Plain DNS over TCP."""
 
     def __init__(self, handler: Handler, clients: Clients, limits: TcpLimits) -> None:
-        self.handler = handler
-        self.clients = clients
-        self.limits = limits
-        self.connections: set[TcpConnection] = set()
-        self._servers: list[asyncio.Server] = []
-
-    async def start(self, sock: socket.socket) -> None:
-        """Serve the listening socket ``sock`` as well."""
-        loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(lambda: TcpConnection(self), sock=sock))
-
-    def stop_accepting(self) -> None:
-        """Leave new connections to whoever else has the sockets; those that are open go on."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-
-    async def close(self) -> None:
-        """Stop accepting and close every connection after what it has already been sent."""
-        self.stop_accepting()
-        for connection in tuple(self.connections):
-            connection.shut()
-        await asyncio.sleep(0)
+        super().__init__(handler, clients, limits, "tcp", lambda: TcpConnection(self))
 
 
-class TcpConnection(asyncio.Protocol):
-    """One client connection."""
+class DnsStream(asyncio.Protocol):
+    """DNS messages on one stream of an admitted client, plain or encrypted.
 
-    def __init__(self, listener: TcpListener) -> None:
+    Args:
+        listener: whose limits, name and counters hold.
+        client: who is at the other end; a subclass may learn that later.
+    """
+
+    def __init__(self, listener: StreamListener, client: Client | None) -> None:
         self._listener = listener
         self._limits = listener.limits
         self._handler = listener.handler
+        self._encrypted = listener.name != "tcp"
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
-        self._client: Client | None = None
+        self._client = client
         self._waiting: deque[bytes] = deque()  # read, and not begun: what one read brought at most
         self._outstanding = 0
         self._queries = 0
@@ -72,34 +57,16 @@ class TcpConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit the connection or close it at once (limits, ACL)."""
+        """Begin to watch the clock."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_buffer)
-        peer = transport.get_extra_info("peername")
-        listener = self._listener
-        client = listener.clients.get(peer[0], monotonic()) if peer else None
-        if (
-            client is None
-            or len(listener.connections) >= self._limits.connections
-            or client.connections >= self._limits.connections_per_client
-        ):
-            self._handler.counters["tcp_connections_refused"] += 1
-            self._transport.abort()
-            return
-        self._client = client
-        client.connections += 1
-        listener.connections.add(self)
-        self._handler.counters["tcp_connections"] += 1
         self._arm(self._limits.idle)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Give back the client's place; answers still on their way are dropped."""
+        """Drop answers still on their way."""
         self._closing = True
         self._waiting.clear()
         self._disarm()
-        if self._client is not None:
-            self._client.connections -= 1
-            self._listener.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Take whatever arrived: a part of a message, or several."""
@@ -108,7 +75,7 @@ class TcpConnection(asyncio.Protocol):
         try:
             self._waiting += self._reader.feed(data)
         except WireError:
-            self._handler.counters["tcp_malformed"] += 1
+            self._listener.count("malformed")
             self.shut()
             return
         self._take()
@@ -153,7 +120,7 @@ class TcpConnection(asyncio.Protocol):
         """Answer one message; return whether the connection goes on."""
         self._queries += 1
         try:
-            answer = self._handler.handle(message, client, "tcp")
+            answer = self._handler.handle(message, client, self._listener.name)
         except Exception:  # one bad message never ends the loop; counted and logged with its trace
             self._handler.counters["handler_errors"] += 1
             log.exception("message_failed", size=len(message))
@@ -161,14 +128,18 @@ class TcpConnection(asyncio.Protocol):
         if answer is None:  # not a query: nothing good follows on this connection
             return False
         self._outstanding += 1
+        send = partial(self._send_padded, message) if self._encrypted else self._send
         if isinstance(answer, Request):
-            self._handler.finish(answer, client, self._send)
+            self._handler.finish(answer, client, send)
         else:
-            self._send(answer)
+            send(answer)
         if self._queries < self._limits.queries_per_connection:
             return True
-        self._handler.counters["tcp_query_limit"] += 1
+        self._listener.count("query_limit")
         return False
+
+    def _send_padded(self, query: bytes, packet: bytes) -> None:
+        self._send(padded_if_asked(query, packet))
 
     def _send(self, packet: bytes) -> None:
         self._outstanding -= 1
@@ -214,8 +185,29 @@ class TcpConnection(asyncio.Protocol):
         if self._writable and not self._reader.pending and self._outstanding:
             self._arm(self._limits.idle)  # the client waits for us, not we for it
             return
-        self._handler.counters["tcp_idle_closed"] += 1
+        self._listener.count("idle_closed")
         if self._writable:
             transport.close()
         else:
             transport.abort()  # it will not read what is buffered
+
+
+class TcpConnection(DnsStream):
+    """One client connection over plain TCP."""
+
+    def __init__(self, listener: StreamListener) -> None:
+        super().__init__(listener, None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the connection or close it at once."""
+        self._client = self._listener.admit(self, transport)
+        if self._client is None:
+            cast("asyncio.Transport", transport).abort()
+            return
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back the client's place."""
+        super().connection_lost(exc)
+        if self._client is not None:
+            self._listener.leave(self, self._client)

@@ -40,6 +40,7 @@ def bare(index, request_for):
 def test_the_order_is_this():
     assert [stage.id for stage in STAGES] == [
         "refuse_kinds",
+        "designated",
         "special_names",
         "canaries",
         "policy",
