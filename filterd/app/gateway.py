@@ -41,6 +41,12 @@ def plan_of(config: Config) -> Plan:
             "gateway.lan names no interface", remedy="write gateway: {lan: [eth1]}; `ip link` shows the names"
         )
     policy = policy_to_ask(config, at=time.time())
+    fallback = _fallback(config)
+    if model.fail == "open" and not fallback:
+        raise ConfigError(
+            "gateway.fail is open, and no plain resolver is known to send lookups to",
+            remedy="name one in gateway.fallback, or write fail: closed",
+        )
     ports = {endpoint.port for endpoint in config.model.listen}
     if len(ports) > 1:
         raise ConfigError("the filter listens on several ports", remedy="let all of `listen` have one port")
@@ -48,7 +54,7 @@ def plan_of(config: Config) -> Plan:
         lan=tuple(model.lan),
         port=ports.pop(),
         fail=model.fail,
-        fallback=_fallback(config),
+        fallback=fallback,
         exempt=tuple(model.exempt),
         resolvers=addresses(config.resolver_addresses),
         encrypted=encrypted_for(policy),
@@ -61,7 +67,8 @@ def _fallback(
 ) -> tuple[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int], ...]:
     """Return one resolver of each family for the time in which the filter does not answer."""
     given = [(one.host, one.port) for one in config.model.gateway.fallback]
-    found = given or [(one.host, one.port) for one in config.upstreams()]
+    # An encrypted upstream is never replaced by a plain one that nobody named.
+    found = given or [(one.host, one.port) for one in config.upstreams() if one.transport == "plain"]
     chosen: dict[int, tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]] = {}
     for host, port in found:
         address = ipaddress.ip_address(host)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterd.app.gateway import addresses
+from filterd.app.gateway import addresses, plan_of
+from filterd.config.load import load_config
 from filterd.config.paths import shipped
 from filterd.errors import ConfigError, PolicyError
 from filterd.gateway.plan import Plan, sieve
@@ -100,3 +101,14 @@ def test_lease_names_are_told_to_have_no_effect():
     found = sieve(clients(("lease:pc-7", "open")), lambda group: group == "open")
     text = ruleset(Plan(("eth1",), 53, "closed", (), (), (), found))
     assert "# No effect here, a firewall sees no lease names: lease:pc-7" in text
+
+
+def test_open_needs_somewhere_to_go(tmp_path):
+    path = tmp_path / "filterd.yaml"
+    path.write_text("gateway: {lan: [eth1]}\nupstreams: ['tls://1.1.1.1#one.one.one.one']\nstate: state\n")
+    with pytest.raises(ConfigError, match=r"no plain resolver is known.*gateway\.fallback"):
+        plan_of(load_config(path))
+    path.write_text(
+        "gateway: {lan: [eth1], fallback: [9.9.9.9]}\nupstreams: ['tls://1.1.1.1#one.one.one.one']\n"
+    )
+    assert plan_of(load_config(path)).fallback == ((ipaddress.ip_address("9.9.9.9"), 53),)
