@@ -6,8 +6,6 @@ Both tables are bounded. Never builds an answer; time comes in as an argument.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from filterd.resolver.settings import ResolverSettings
 from filterd.rules import suffixes
 from filterd.wire import names
@@ -120,16 +118,8 @@ class Tunnels:
 
 
 def registrable(name: bytes) -> bytes | None:
-    """Return the registrable domain of a lower-case name; None for public suffixes, the root, reverse names.
-
-    Random first labels do not spoil the memory behind it: that is kept by the parent.
-    """
-    if name == names.ROOT or name.endswith(_ARPA):
-        return None
-    return _domain_of(name[name[0] + 1 :]) or _domain_of(name)
-
-
-_domain_of = lru_cache(maxsize=4096)(suffixes.registrable)
+    """Return the registrable domain of a lower-case name; None for public suffixes, the root, reverse names."""
+    return None if name.endswith(_ARPA) else suffixes.registrable(name)
 
 
 def _under(name: bytes, some: tuple[bytes, ...]) -> bool:
