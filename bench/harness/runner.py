@@ -123,6 +123,8 @@ class _Measurement:
     def _warm(self) -> None:
         asked, generator = self._bench.asked, self._bench.generator
         if self._step.workload in _ALL_HITS or self._rate:
+            # Twice: what stood frozen has aged, and some remember only what is asked again.
+            generator.once(self._entrant.target, asked.warm)
             generator.once(self._entrant.target, asked.warm)
         file = asked.file(self._step.workload)
         seconds = min(_WARM_SECONDS, self._bench.settings.seconds)

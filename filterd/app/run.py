@@ -129,7 +129,7 @@ class Service:
         self._control = Control(self._config.state.control, commands)
 
     async def start(self) -> None:
-        """Bind, start all children and begin to ship."""
+        """Bind, start all children, DNS first, and begin to ship."""
         config = self._config
         await self._control.start()
         policy = await asyncio.to_thread(self._desk.start, config, Asked(getpass.getuser()))
@@ -141,7 +141,9 @@ class Service:
         if server.encrypted is not None:
             self._streams["dot"] = bind_streams(server.encrypted.dot)
             self._streams["doh"] = bind_streams(server.encrypted.doh)
-        await self._supervisor.start([*self._monitor_specs(config), *self._dns_specs(config)])
+        # The endpoint's start takes longer than that of DNS and would take the processor from it.
+        await self._supervisor.start(self._dns_specs(config))
+        await self._supervisor.start(self._monitor_specs(config))
         from filterd.events.shipper import Shipper  # noqa: PLC0415 - HTTP is loaded while DNS answers already
 
         self._shipper = Shipper(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from filterd.rules.suffixes import public_suffixes, registrable
+from filterd.rules.suffixes import registrable, suffix_rules
 from filterd.wire import names
 
 _CACHED = 4096  # blocked names come in runs; about 1 MB
 
 
 # Read now: read at the first blocked lookup, it would fail when no descriptor is left, and lose lookups.
-public_suffixes()
+suffix_rules()
 
 
 @lru_cache(maxsize=_CACHED)

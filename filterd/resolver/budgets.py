@@ -6,8 +6,6 @@ Both tables are bounded. Never builds an answer; time comes in as an argument.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from filterd.resolver.settings import ResolverSettings
 from filterd.rules import suffixes
 from filterd.wire import names
@@ -77,7 +75,7 @@ class _Pair:
         self.end = end
         self.names = 0
         self.bytes = 0
-        self.seen = 0
+        self.seen = bytearray(_BITS // 8)
 
 
 class Tunnels:
@@ -108,9 +106,9 @@ class Tunnels:
                 self._pairs.pop(next(iter(self._pairs)))
                 self.forgotten += 1
             pair = self._pairs[key] = _Pair(now + self._window)
-        bit = 1 << hash(name) % _BITS
-        if not pair.seen & bit:
-            pair.seen |= bit
+        at, bit = divmod(hash(name) % _BITS, 8)
+        if not pair.seen[at] >> bit & 1:
+            pair.seen[at] |= 1 << bit
             pair.names += 1
             pair.bytes += len(name) - len(domain)
         if pair.names <= self._names and pair.bytes <= self._bytes:
@@ -120,16 +118,8 @@ class Tunnels:
 
 
 def registrable(name: bytes) -> bytes | None:
-    """Return the registrable domain of a lower-case name; None for public suffixes, the root, reverse names.
-
-    Random first labels do not spoil the memory behind it: that is kept by the parent.
-    """
-    if name == names.ROOT or name.endswith(_ARPA):
-        return None
-    return _domain_of(name[name[0] + 1 :]) or _domain_of(name)
-
-
-_domain_of = lru_cache(maxsize=4096)(suffixes.registrable)
+    """Return the registrable domain of a lower-case name; None for public suffixes, root, reverse names."""
+    return None if name.endswith(_ARPA) else suffixes.registrable(name)
 
 
 def _under(name: bytes, some: tuple[bytes, ...]) -> bool:

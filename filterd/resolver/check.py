@@ -37,6 +37,8 @@ def leads_to(answer: Answer) -> tuple[bytes, ...]:
     found = wire_answer.targets(answer)
     if found and any(record.rtype == Type.DNAME for record in answer.records):
         found += wire_answer.chain(answer).names[1:]  # a DNAME renames: its target is not yet the name
+    if not found:
+        return ()
     found = tuple(dict.fromkeys(found))
     if len(found) > MAX_LEADS:
         raise BadAnswer("leads to too many names")

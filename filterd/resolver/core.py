@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from filterd.errors import BadAnswer
 from filterd.resolver import reasons
@@ -167,7 +166,7 @@ class Core:
         packet = stored.render(
             kept,
             request.query,
-            age=min(end - 1, max(int(age), int(entry.expires - entry.at) - 1)),
+            age=min(end - 1, max(int(age), round(entry.expires - entry.at) - 1)),
             limit=request.limit,
             trusted_ad=self.settings.trusted_ad,
             ttl_override=self.settings.stale_ttl if stale else None,
@@ -207,7 +206,7 @@ class Core:
         lookup.now = self.clock()
         reply = turn(self, lookup, view.rewrites[host], permit(host, view, lookup.index))
         if reply is not None:
-            return replace(reply, keep=min(reply.keep, max(lookup.until - lookup.now, 0.0)))
+            return reply._replace(keep=min(reply.keep, max(lookup.until - lookup.now, 0.0)))
         known = self.cache.get(lookup.key, lookup.now)
         if known is not None and known.expires > lookup.now:
             return self.answer(lookup, known, step=step_of(known))
@@ -268,7 +267,7 @@ def is_ageing(entry: Entry, now: float) -> bool:
 
 def step_of(entry: Entry) -> int:
     """Return for how many seconds the TTLs of a cached answer are left as they are."""
-    return max(1, min(LONGEST_STEP, int(entry.expires - entry.at) // STEPS))
+    return max(1, min(LONGEST_STEP, round(entry.expires - entry.at) // STEPS))
 
 
 def _stale_error(entry: Entry) -> tuple[int, str]:

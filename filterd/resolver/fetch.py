@@ -171,6 +171,8 @@ class Fetch:
 
     def _next(self) -> _Tries | None:
         left = [tries for tries in self._tries if tries.left]
+        if len(left) == 1:
+            return left[0]
         return min(left, key=lambda tries: tries.udp + tries.tcp) if left else None
 
     def _ask(self, tries: _Tries) -> bool:

@@ -117,7 +117,8 @@ class Forwarder:
         if not alive:
             done(Fetched(None, "down"))
             return None
-        alive.sort(key=lambda upstream: upstream.rank(now))
+        if len(alive) > 1:
+            alive.sort(key=lambda upstream: upstream.rank(now))
         fetch = Fetch(self, key, alive, done)
         fetch.advance()
         return fetch

@@ -5,8 +5,7 @@ Values only; knows no transport beyond its name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from filterd.rules.verdict import Verdict
 from filterd.rules.view import View
@@ -16,8 +15,7 @@ Transport = Literal["udp", "tcp", "dot", "doh"]
 Outcome = Literal["allowed", "blocked", "rewritten", "canary", "failed", "refused", "stale"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One question of one client.
 
     Args:
@@ -35,8 +33,7 @@ class Request:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to one request.
 
     Args:

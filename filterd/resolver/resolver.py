@@ -24,7 +24,7 @@ from filterd.resolver.settings import ResolverSettings
 from filterd.resolver.stages import FETCH_STAGES, STAGES, run
 from filterd.resolver.wheel import Deadline, Wheel
 from filterd.rules.index import Index
-from filterd.rules.suffixes import public_suffixes
+from filterd.rules.suffixes import suffix_rules
 from filterd.wire import synthesis
 from filterd.wire.constants import Rcode
 
@@ -69,7 +69,7 @@ class Resolver:
 
     async def start(self) -> None:
         """Open the transports to the upstreams; before this only `resolve_now` answers."""
-        public_suffixes()
+        suffix_rules()
         self.forwarder.start(asyncio.get_running_loop())
         self._started = True
 

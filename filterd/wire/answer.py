@@ -220,6 +220,9 @@ def chain(answer: Answer) -> Chain:
     aliases: dict[bytes, bytes] = {}
     subtrees: dict[bytes, bytes] = {}
     section = [r for r in answer.records if r.section == ANSWER and r.rclass == answer.qclass]
+    own, qtype = answer.name, answer.qtype
+    if all(r.name == own and r.rtype == qtype and not r.target for r in section):  # nearly every answer
+        return Chain((own,), tuple(section))
     for record in section:
         if record.rtype == Type.CNAME:
             aliases.setdefault(record.name, record.target)
@@ -263,8 +266,8 @@ def targets(answer: Answer) -> tuple[bytes, ...]:
 
     A service target of ``.`` is the owner itself (RFC 9460 section 2.5.2) or no service, and left out.
     """
-    found = (r.target for r in answer.records if r.section == ANSWER)
-    return tuple(dict.fromkeys(target for target in found if target not in (b"", ROOT)))
+    found = [r.target for r in answer.records if r.target and r.section == ANSWER and r.target != ROOT]
+    return tuple(dict.fromkeys(found)) if found else ()
 
 
 def addresses(answer: Answer) -> tuple[bytes, ...]:
@@ -274,13 +277,14 @@ def addresses(answer: Answer) -> tuple[bytes, ...]:
     """
     packet = answer.packet
     found: list[bytes] = []
-    reader = NameReader(packet)
+    reader = None
     for record in answer.records:
         if record.section != ANSWER:
             break
         if record.rtype in (Type.A, Type.AAAA):
             found.append(packet[record.rdata_at : record.end])
         elif record.rtype in (Type.SVCB, Type.HTTPS):
+            reader = reader or NameReader(packet)  # one for all: it bounds their work together
             found += rdata.hints(reader, packet, record.rdata_at, record.end)
     return tuple(found)
 

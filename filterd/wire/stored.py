@@ -82,7 +82,9 @@ def store(answer: Answer, *, max_ttl: int = MAX_TTL, negative_max: int = NEGATIV
     """
     path = chain(answer)
     negative, soa = _negative(answer, path.names[-1], path.records)
-    kept = [*path.records, *_proofs(answer, soa)]
+    kept = list(path.records)
+    if len(kept) < len(answer.records):
+        kept += _proofs(answer, soa)
     ceiling = max_ttl if soa is None else min(max_ttl, negative_max, _negative_ttl(answer, soa))
     body, offsets, ends = _glue(answer, kept)
     ttls = []

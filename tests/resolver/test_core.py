@@ -54,6 +54,17 @@ async def test_the_same_bytes_may_be_reused_while_they_never_say_more_than_is_le
     assert ask.now("www.example") is None
 
 
+async def test_a_life_that_is_a_hair_short_in_binary_counts_as_whole(ask, upstream):
+    at = next(at for at in (0.1 * part for part in range(10_000)) if (at + 3600) - at < 3600)
+    upstream.answer("www.example.", f"www.example. 3600 IN A {GOOD}")
+    await ask("www.example")
+    core = ask.resolver.core
+    ((key, entry),) = core.cache
+    core.cache.put(key, entry._replace(at=at, expires=at + 3600, dies=at + 7200))
+    core.clock = lambda: at + 3546
+    assert ask.now("www.example").ttls == [1]  # and for 54 seconds: the last step of its life
+
+
 @pytest.mark.parametrize("qtype", ["A", "AAAA", "HTTPS"])
 async def test_2308_a_missing_name_is_kept_for_every_type(ask, upstream, qtype):
     assert (await ask("gone.example", "A")).rcode == "NXDOMAIN"
