@@ -17,6 +17,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 │   └── UpstreamTimeout      ... within the time allowed
 ├── OutboxError              the outbox on the box cannot be used (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
+├── PaperworkError           what a person wants to note or change at the endpoint is not allowed (monitor/)
 └── StartError               cannot start: port in use, no permission, missing file (server/, app)
 """
 
@@ -142,6 +143,10 @@ class OutboxError(FilterdError):
 
 class StoreError(FilterdError):
     """The endpoint's store cannot be used."""
+
+
+class PaperworkError(FilterdError):
+    """What a person wants to note or change at the endpoint cannot be so: unknown, forbidden, out of turn."""
 
 
 class StartError(FilterdError):
