@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from filterd.app import logs
 from filterd.app.policyfiles import policy_to_ask
-from filterd.app.prepare import token
+from filterd.app.prepare import secret_of, token
 from filterd.config.load import Config, undump
 from filterd.monitor.service import serve_monitor
 from filterd.monitor.settings import MonitorSettings
@@ -27,7 +27,9 @@ def settings(config: Config) -> MonitorSettings:
     state = config.state
     policy = policy_to_ask(config, at=time.time())
     hidden = frozenset(category.id for category in policy.categories.all if category.illegal)
-    return config.monitor(token(state.box_token), token(state.admin_token), policy.school, hidden)
+    secret = secret_of(config.webhook_secret_file)
+    own, admin = token(state.box_token), token(state.admin_token)
+    return config.monitor(own, admin, policy.school, hidden, webhook_secret=secret)
 
 
 async def serve_alone(config: Config, ready: Callable[[], None]) -> None:

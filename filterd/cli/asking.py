@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from filterd.cli.policy import at_option, instant_of
-from filterd.cli.policychanges import by_options
-from filterd.cli.root import config_options, overrides, root
+from filterd.cli.root import by_options, config_options, overrides, root
 from filterd.config.load import load_config
 
 _TYPES = {"A": 1, "AAAA": 28, "HTTPS": 65, "TXT": 16, "MX": 15, "CNAME": 5}

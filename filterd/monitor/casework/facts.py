@@ -53,11 +53,17 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "specialists_connected": Kind(10, "specialists connected to Kibernadzor", False, True, _count),
     "specialists_total": Kind(10, "specialists who should be (target: all)", False, True, _count),
     "incidents": Kind(
-        *(13, "incidents, outages and limits of the month, in words", True, True),
+        13,
+        "incidents, outages and limits of the month, in words",
+        True,
+        True,
         lambda text: checked(text, "the note", needed=True),
     ),
     "responsible": Kind(
-        *(14, "the adult who answers for the report of this month", True, True),
+        14,
+        "the adult who answers for the report of this month",
+        True,
+        True,
         lambda text: checked(text, "the name", most=200, needed=True),
     ),
 }

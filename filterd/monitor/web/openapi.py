@@ -37,8 +37,9 @@ def document(*, page: int, metrics_need_token: bool) -> dict[str, Any]:
     )
     # An answer is described as it is sent: all its members are there.
     asked: set[type[BaseModel] | None] = {one.body for one in OPERATIONS}
+    wanted: list[type[BaseModel]] = [*models, ProblemDocument]
     modes: dict[type[BaseModel], JsonSchemaMode] = {
-        model: "validation" if model in asked else "serialization" for model in (*models, ProblemDocument)
+        model: "validation" if model in asked else "serialization" for model in wanted
     }
     names, schemas = models_json_schema(list(modes.items()), ref_template=_REF)
     components = dict(schemas["$defs"])
