@@ -52,10 +52,12 @@ async def serve_monitor(
         stack.push_async_callback(store.close)
         meter, labels = Meter(), LabelBook(settings.limits)
         retention = Retention(store, settings, meter, clock)
+        ingest = Ingest(store, settings.limits, labels, clock)
+        stack.push_async_callback(ingest.close)
         services = Services(
             settings=settings,
             store=store,
-            ingest=Ingest(store, settings.limits, labels, clock),
+            ingest=ingest,
             exposition=Exposition(settings, store, meter, labels, clock),
             meter=meter,
         )
