@@ -60,11 +60,13 @@ async def serve_monitor(
         meter, labels = Meter(), LabelBook(settings.limits)
         registry = Registry(store, settings)
         retention = Retention(store, settings, meter, clock)
+        ingest = Ingest(store, settings.limits, labels, clock)
+        stack.push_async_callback(ingest.close)
         services = Services(
             settings=settings,
             store=store,
             registry=registry,
-            ingest=Ingest(store, settings.limits, labels, clock),
+            ingest=ingest,
             exposition=Exposition(settings, store, registry, meter=meter, labels=labels, clock=clock),
             meter=meter,
             clock=clock,

@@ -35,6 +35,7 @@ class MonitorLimits:
     connections: int = 2048  # open at once; more are closed at once
     idle_seconds: float = 75.0  # a connection without a request
     store_seconds: float = 30.0  # waiting for the turn to write; then 503
+    group_rows: int = 20_000  # of deliveries that are stored in one transaction
     busy_seconds: float = 5.0  # SQLite's own wait for a lock another program holds
     streams_per_box: int = 64  # outbox files remembered of a box, latest used
     gaps_per_stream: int = 1000  # missing ranges remembered of one outbox
