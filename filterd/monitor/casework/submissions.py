@@ -262,7 +262,7 @@ async def exported(
 
 
 def _untold(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as the audit log may show them: addresses and evidence as digests, which name nothing (R1)."""
+    """Return values as the audit log may show them: what could name a site as a digest (R1)."""
     return {
         name: f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:16]}"
         if name in {"url", "domain", "evidence"} and value
