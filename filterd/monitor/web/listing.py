@@ -58,7 +58,7 @@ def parse_filter(query: Iterable[tuple[str, str]], page: int) -> Filter:
         page: the most events a page may have.
 
     Raises:
-        Problem: 400 naming the parameter that is unknown, given twice or wrong.
+        Problem: 400 naming the parameter that is unknown, given twice or wrong; 404 for a cursor not ours.
     """
     values = values_of(query, PARAMETERS)
     return Filter(

@@ -43,7 +43,7 @@ def document(*, page: int, metrics_need_token: bool) -> dict[str, Any]:
     }
     names, schemas = models_json_schema(list(modes.items()), ref_template=_REF)
     components = dict(schemas["$defs"])
-    _add_multiples(components)
+    _add_checks(components)
     refs = {model: names[model, mode] for model, mode in modes.items()}
     paths: dict[str, Any] = {}
     for one in OPERATIONS:
@@ -107,11 +107,13 @@ def _answer(one: Operation, refs: dict[type[BaseModel], Any]) -> dict[str, Any]:
     return {"type": "array", "items": ref} if one.many else ref
 
 
-def _add_multiples(components: dict[str, Any]) -> None:
-    """Say what ingest checks beside the models: times are starts of their buckets and hours."""
+def _add_checks(components: dict[str, Any]) -> None:
+    """Say what ingest checks beside the models' own schema: times are starts of their buckets and hours."""
     for model, name, step in (
         ("Event", "bucket", BUCKET_SECONDS),
         ("Usage", "hour", HOUR_SECONDS),
         ("Alive", "hour", HOUR_SECONDS),
     ):
         components[model]["properties"][name]["multipleOf"] = step
+    # pydantic writes the pattern of the keys, not that there are no others.
+    components["Health"]["properties"]["values"]["additionalProperties"] = False

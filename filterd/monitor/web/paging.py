@@ -66,8 +66,10 @@ def key_of(cursor: str) -> bytes:
 
 
 def bad_cursor() -> Problem:
-    """Return the 400 of a cursor that is none of ours."""
-    return bad("the cursor is none of ours", "take next of the page before, or leave it away")
+    """Return the 404 of a cursor that is none of ours: there is no such page."""
+    return Problem(
+        404, "no-page", "the cursor is none of ours", remedy="take next of the page before, or leave it away"
+    )
 
 
 def page_of(
@@ -76,7 +78,7 @@ def page_of(
     """Return a page of items that are sorted by their key, and the cursor of the next one.
 
     Raises:
-        Problem: 400 for a wrong limit or cursor.
+        Problem: 400 for a wrong limit, 404 for a cursor that is none of ours.
     """
     size, after = limit_of(values, page), ""
     if "cursor" in values:
