@@ -60,8 +60,10 @@ async def fill(store: Store, **changes: Any) -> None:
     other = DAY_ROW | {"pseudonym": "zzzzzzzz", "hits": 99}
     event = {
         "school": "school-1", "bucket": NOW, "key": b"0" * 16, "group_id": "class-7", "tier": "middle",
-        "pseudonym": PSEUDONYM, "domain": "casino.example", "name": "www.casino.example", "category": "gambling",
-        "list_id": "l", "rule": "casino.example", "layer": "baseline", "verdict": "block", "reason": "category",
+        "pseudonym": PSEUDONYM, "domain": "casino.example", "name": "www.casino.example",
+        "category": "gambling",
+        "list_id": "l", "rule": "casino.example", "layer": "baseline", "verdict": "block",
+        "reason": "category",
         "hints": "", "count": 3, "received": NOW,
     }  # fmt: skip
 

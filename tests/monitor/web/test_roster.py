@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +15,12 @@ from filterd.monitor.store.store import Store
 
 pytestmark = pytest.mark.both_engines
 NOW = 1_795_000_000
+
+
+def promtool() -> str:
+    found = shutil.which("promtool")
+    assert found, "promtool is missing: ./tests/run installs it"
+    return found
 
 
 async def noted(settings: Any, *rows: dict[str, Any]) -> None:
@@ -93,9 +104,8 @@ async def test_only_for_the_admin_and_only_known_parameters(monitor: Any, path: 
 
 async def test_targets_for_prometheus(start: Any, settings: Any) -> None:
     region = {"region": "abai", "district": "semey"}
-    await noted(
-        settings, {"id": "school-1", **region}, {"id": "school-2", **region | {"district": "kurchatov"}}
-    )
+    other = region | {"district": "kurchatov"}
+    await noted(settings, {"id": "school-1", **region}, {"id": "school-2", **other})
     others = (Target("[2001:db8::1]:8053", {"school": "school-7", "region": "abai"}),)
     monitor = await start(targets=others, public="monitor.abai.example:8053")
     status, found = await monitor.get("/v1/targets", admin=False)
@@ -106,6 +116,28 @@ async def test_targets_for_prometheus(start: Any, settings: Any) -> None:
     ]
     async with monitor.session.get(f"{monitor.url}/v1/targets") as reply:
         assert reply.content_type == "application/json"  # as Prometheus wants it
+
+
+@pytest.mark.sqlite_only
+async def test_prometheus_itself_finds_the_targets(start: Any, tmp_path: Path) -> None:
+    monitor = await start(targets=(Target("192.0.2.7:8053", {"school": "school-7"}),))
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "scrape_configs:\n  - job_name: filterd\n    honor_labels: true\n    http_sd_configs:\n"
+        f"      - url: {monitor.url}/v1/targets\n"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [promtool(), "check", "service-discovery", "--timeout", "8s", str(config), "filterd"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {one["labels"]["__address__"]: one["labels"] for one in json.loads(done.stdout)}
+    assert set(found) == {monitor.url.removeprefix("http://"), "192.0.2.7:8053"}
+    assert found["192.0.2.7:8053"]["school"] == "school-7"
 
 
 async def test_the_target_of_one_school_bears_its_name(start: Any, settings: Any) -> None:
