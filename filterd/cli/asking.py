@@ -23,10 +23,12 @@ def check(config: Path | None) -> None:
 
     Without CONFIG the embedded defaults are checked. Status 0: all is right; 1: not, and where.
     """
-    from filterd.app.policyfiles import verified  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app import endpoint  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app.policyfiles import verified  # noqa: PLC0415
     from filterd.lists.catalogue import load_catalogue  # noqa: PLC0415
 
     found = load_config(config)
+    endpoint.verify(found)
     policy = verified(found)
     catalogue = load_catalogue(found.catalogue, policy.categories)
     enabled = sum(source.enabled for source in catalogue.sources)

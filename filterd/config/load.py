@@ -215,7 +215,7 @@ class Config:
             local_admin=model.local_admin,
             retention_days_events=model.retention_days,
             hidden_categories=hidden_categories,
-            tls=self._tls(),
+            tls=self.tls(),
             webhook=WebhookSettings(model.webhook.url, webhook_secret) if model.webhook is not None else None,
             public=model.public,
             targets=tuple(
@@ -230,7 +230,8 @@ class Config:
         webhook = self.model.monitor.webhook
         return self._path(webhook.secret_file) if webhook is not None else None
 
-    def _tls(self) -> TlsSettings | None:
+    def tls(self) -> TlsSettings | None:
+        """Return the endpoint's HTTPS, if it has one."""
         tls = self.model.monitor.tls
         if tls is None:
             return None

@@ -168,3 +168,21 @@ def test_a_database_of_another_user_is_left_alone(typed: Typed, monkeypatch: pyt
 def test_errors_are_one_line_each(typed: Typed) -> None:
     for words in (("box", "add", "A B", "--school", "s"), ("school", "import", "/nowhere.csv")):
         assert typed(*words, fails=True).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("webhook: {url: 'https://safe.example/', secret_file: none}", "cannot read the webhook's secret"),
+        ("webhook: {url: 'https://safe.example/', secret_file: short}", "shorter than 16"),
+        ("tls: {listen: ['127.0.0.1:8443'], certificate: none, key: none}", "cannot read"),
+        ("tls: {listen: ['127.0.0.1:8443'], certificate: short, key: short}", "no certificate"),
+    ],
+)
+def test_check_looks_at_the_files_of_the_endpoint(tmp_path: Path, part: str, message: str) -> None:
+    (tmp_path / "short").write_text("short")
+    (tmp_path / "filterd.yaml").write_text(f"monitor: {{{part}}}\n")
+    done = CliRunner().invoke(root, ["check", str(tmp_path / "filterd.yaml")], catch_exceptions=False)
+    assert done.exit_code == 1
+    assert message in done.output
+    assert done.output.count("\n") == 1
