@@ -120,7 +120,8 @@ MONITOR = """
 monitor:
   public: monitor.abai.example:8053
   tls:
-    {listen: ["0.0.0.0:8443"], certificate: tls/m.crt, key: tls/m.key, client_ca: tls/ca.pem, client: required}
+    {listen: ["0.0.0.0:8443"], certificate: tls/m.crt, key: tls/m.key, client_ca: tls/ca.pem,
+     client: required}
   webhook: {url: "https://safe.example/hook", secret_file: hook.secret}
   targets:
     - {address: "10.1.0.5:8053", school: s-5, region: abai}
