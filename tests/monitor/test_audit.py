@@ -149,7 +149,7 @@ _CHANGES = {
 
 
 @pytest.mark.sqlite_only
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_row_altered_taken_out_or_put_in_is_found(
     noted: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
