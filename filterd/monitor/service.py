@@ -55,7 +55,7 @@ async def serve_monitor(
         services = Services(
             settings=settings,
             store=store,
-            ingest=Ingest(store, settings.limits, labels, clock),
+            ingest=Ingest(store, settings, labels, clock),
             exposition=Exposition(settings, store, meter, labels, clock),
             meter=meter,
         )
