@@ -46,7 +46,8 @@ FROM (
 _DEVICE_DAYS = """
 INSERT INTO device_days (school, day, pseudonym, category, group_id, tier, hits, doubtful, domains, buckets)
 SELECT school, bucket / 86400, pseudonym, category, min(group_id), min(tier),
-       count(DISTINCT (domain, bucket)), 0, count(DISTINCT domain), string_agg(DISTINCT (bucket % 86400 / 300)::text, ',')
+       count(DISTINCT (domain, bucket)), 0, count(DISTINCT domain),
+       string_agg(DISTINCT (bucket % 86400 / 300)::text, ',')
 FROM events GROUP BY school, bucket / 86400, pseudonym, category
 """
 _USAGE = """
