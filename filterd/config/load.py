@@ -201,13 +201,18 @@ class Config:
         boxes.setdefault(self.model.box, (school, _sha256(own_token)))
         return MonitorSettings(
             listen=tuple((endpoint.host, endpoint.port) for endpoint in model.listen),
-            database=model.database or f"sqlite+aiosqlite:///{self.state.store}",
+            database=self.database,
             boxes=MappingProxyType(boxes),
             admin_token_sha256=_sha256(admin_token),
             local_admin=model.local_admin,
             retention_days_events=model.retention_days,
             hidden_categories=hidden_categories,
         )
+
+    @property
+    def database(self) -> str:
+        """URL of the endpoint's database."""
+        return self.model.monitor.database or f"sqlite+aiosqlite:///{self.state.store}"
 
     def dump(self) -> bytes:
         """Return the configuration for a child process; :func:`undump` reads it."""

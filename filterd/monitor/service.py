@@ -52,7 +52,7 @@ async def serve_monitor(
         stack.push_async_callback(store.close)
         meter, labels = Meter(), LabelBook(settings.limits)
         retention = Retention(store, settings, meter, clock)
-        ingest = Ingest(store, settings.limits, labels, clock)
+        ingest = Ingest(store, settings, labels, clock)
         stack.push_async_callback(ingest.close)
         services = Services(
             settings=settings,

@@ -66,9 +66,9 @@ def _make_roll_ups() -> None:
             sa.Column("pseudonym", sa.String(32), nullable=False),
             *_ids("category"),
         ],
-        values=[*_ids("group_id tier"), *_numbers("hits doubtful domains"), *_texts("buckets")],
+        values=[*_ids("group_id tier"), *_numbers("hits doubtful domains episodes"), *_texts("buckets")],
     )
-    _make("dirty_days", keys=[*_ids("school"), *_numbers("day")], values=_numbers("since"))
+    _make("dirty_days", keys=[*_ids("school"), *_numbers("day")], values=_numbers("touched"))
 
 
 def _make_boxes() -> None:
