@@ -1,7 +1,7 @@
 """A real endpoint on a real port with a real database, and the deliveries to send it.
 
-Tests marked ``both_engines`` run on SQLite and on PostgreSQL (not those marked ``sqlite_only`` or ``postgresql_only``); all others
-run on SQLite.
+Tests marked ``both_engines`` run on SQLite and on PostgreSQL (not those marked ``sqlite_only`` or
+``postgresql_only``); all others run on SQLite.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class DeviceDays:
         """Make all marked days anew; return how many were.
 
         Raises:
-            StoreError: some could not be made, or the marks not be read; the others are made, those remain marked.
+            StoreError: some could not be made and remain marked, the others are; or the marks cannot be read.
         """
         made, failed = 0, []
         for school, day in await self._store.read(_marks):
@@ -98,7 +98,7 @@ class DeviceDays:
             await put(connection, DEVICE_DAYS, _COLUMNS, rows)
             return True
 
-        return await self._store.write(work)
+        return await self._store.write(work, repeatable=True)
 
 
 async def _marks(connection: AsyncConnection) -> list[tuple[str, int]]:
