@@ -26,7 +26,7 @@ pytestmark = pytest.mark.both_engines
 
 @asynccontextmanager
 async def locked(database: str) -> AsyncIterator[None]:
-    """Hold the lock that a careless person would take; waits for it on a thread, as the monitor must go on."""
+    """Hold the lock that a careless person would take; waits on a thread, as the monitor must go on."""
     if database.startswith("postgresql"):
         with psycopg.connect(database) as connection:
             statement = "LOCK TABLE events, usage, streams IN ACCESS EXCLUSIVE MODE"
