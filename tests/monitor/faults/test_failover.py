@@ -11,7 +11,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from _boxes import check, check_all, connected, delivering, some_boxes, until_acknowledged, until_refused
+from _boxes import (
+    check_acknowledged,
+    check_all,
+    connected,
+    delivering,
+    some_boxes,
+    until_acknowledged,
+    until_refused,
+)
 from harness.postgres import Cluster
 from harness.process import descendants
 
@@ -61,7 +69,7 @@ async def test_a_primary_killed_and_its_standby_promoted(
             await asyncio.to_thread(standby.promote)
             await until_acknowledged(boxes, 50)
         monitor.database = standby.url("postgres")
-        check(monitor, boxes)
+        check_acknowledged(monitor, boxes)
         for box in boxes:
             await box.flush(session)
     check_all(monitor, boxes)
@@ -80,7 +88,7 @@ async def test_a_database_killed_again_and_again(program: Any, make: Any, primar
                 primary.kill()
                 await until_refused(boxes)
             primary.start()
-            check(monitor, boxes)
+            check_acknowledged(monitor, boxes)
         for box in boxes:
             await box.flush(session)
     check_all(monitor, boxes)
