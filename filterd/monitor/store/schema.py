@@ -48,6 +48,7 @@ EVENTS = Table(
     _count("count"),
     _count("received"),
     Index("ix_events_time", "bucket", "school", "key"),  # the listing of all schools, and retention
+    postgresql_partition_by="RANGE (bucket)",  # partitions.py
     sqlite_with_rowid=False,
 )
 
@@ -62,6 +63,7 @@ USAGE = Table(
     _key("category"),  # "" when the lookup was in none
     _key("outcome"),
     _count("queries"),
+    postgresql_partition_by="RANGE (hour)",
     sqlite_with_rowid=False,
 )
 
@@ -108,6 +110,7 @@ DEVICE_DAYS = Table(
     _count("domains"),
     _count("episodes"),  # of hits that are not doubtful (patterns/episodes.py)
     Column("buckets", Text, nullable=False),  # of these hits: 5-minute steps of the day, ascending, by comma
+    postgresql_partition_by="RANGE (day)",
     sqlite_with_rowid=False,
 )
 
