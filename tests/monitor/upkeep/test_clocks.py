@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from filterd.monitor.days import DAY_SECONDS as DAY
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.store.store import Store
-from filterd.monitor.upkeep.retention import DAY, Retention
+from filterd.monitor.upkeep.retention import Retention
 
 YEAR = 365 * DAY
 BOX = '{box="box1",school="school-1"}'
