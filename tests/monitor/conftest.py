@@ -306,6 +306,7 @@ class Program:
             "admin_token_sha256": sha256(ADMIN),
             "limits": {"busy_seconds": 2.0, "store_seconds": 10.0},
         } | changes
+        self.database = self._plan["database"]  # where the test looks
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -333,7 +334,7 @@ class Program:
             self.process = None
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        return ask(self._plan["database"], statement)
+        return ask(self.database, statement)
 
 
 @pytest.fixture
