@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from filterd.errors import PaperworkError
 from filterd.monitor import audit
 from filterd.monitor.audit import Entry
+from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.store import Store
+from filterd.monitor.upkeep.retention import Retention
 
 pytestmark = pytest.mark.both_engines
 NOW = 1_795_000_000
@@ -115,6 +117,17 @@ async def test_retention_takes_whole_beginnings_and_the_rest_stays_whole(store: 
     assert await faults(store) == []
     (row,) = await store.read(lambda c: audit.show(c, "school-1", 10))
     assert row.number == 6
+
+
+async def test_retention_of_the_endpoint_leaves_a_chain_that_can_be_verified(
+    store: Store, settings: MonitorSettings
+) -> None:
+    await note(store, entry(), at=NOW - 1200 * 86_400)
+    await note(store, entry(), at=NOW)
+    deleted = await Retention(store, settings, Meter(), lambda: NOW).purge()
+    assert deleted["audit"] == 1
+    assert await faults(store) == []
+    assert [row.number for row in await store.read(lambda c: audit.show(c, None, 9))] == [2]
 
 
 @pytest.fixture(scope="module")
