@@ -21,6 +21,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 ├── StoreError               the endpoint's store cannot be used (monitor/)
 ├── GatewayError             the firewall's rules cannot be made or loaded (gateway/)
 ├── ReportError              a report cannot be made or signed as asked (monitor/reports/)
+├── PaperworkError           what a person wants to note or change at the endpoint is not allowed (monitor/)
 └── StartError               cannot start: port in use, no permission, missing file (server/, app)
 """
 
@@ -162,6 +163,10 @@ class GatewayError(FilterdError):
 
 class ReportError(FilterdError):
     """A report cannot be made, found or signed as it was asked for."""
+
+
+class PaperworkError(FilterdError):
+    """What a person wants to note or change at the endpoint cannot be so: unknown, forbidden, out of turn."""
 
 
 class StartError(FilterdError):

@@ -1,6 +1,6 @@
 """``GET /metrics``: what the store knows of schools and boxes, as Prometheus' text format.
 
-Labels are bounded (schools and boxes by the settings, groups, tiers and categories by labels.py) and never
+Labels are bounded (schools and boxes by the directory, groups, tiers and categories by labels.py) and never
 hold a name, a client or a pseudonym.
 """
 
@@ -14,12 +14,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from filterd.errors import StoreError
+from filterd.monitor.access.directory import Directory
+from filterd.monitor.access.registry import Registry
 from filterd.monitor.metrics.boxes import box_metrics
 from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.metrics.snapshot import Snapshot, load
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.store.store import PROBE, Clock, Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,9 +30,17 @@ class Exposition:
     """Renders /metrics, one scrape at a time."""
 
     def __init__(
-        self, settings: MonitorSettings, store: Store, meter: Meter, labels: LabelBook, clock: Clock
+        self,
+        settings: MonitorSettings,
+        store: Store,
+        registry: Registry,
+        *,
+        meter: Meter,
+        labels: LabelBook,
+        clock: Clock,
     ) -> None:
         self._settings = settings
+        self._registry = registry
         self._store = store
         self._meter = meter
         self._labels = labels
@@ -41,13 +51,16 @@ class Exposition:
         """Return the exposition; with a store that cannot be read only the endpoint's own metrics."""
         async with self._turn:
             try:
+                directory = await self._registry.directory()
                 snapshot = await self._store.read(load)
             except StoreError:
-                snapshot = None
+                directory, snapshot = Directory(), None
             families = [*self._own(snapshot)]
             if snapshot is not None:
-                families += _schools(snapshot, self._settings)
-                families += box_metrics(snapshot, self._settings, self._clock())
+                now = self._clock()
+                boxes = directory.boxes(now)
+                families += _schools(snapshot, directory, directory.school_ids(now))
+                families += box_metrics(snapshot, boxes, self._settings.limits.silent_seconds, now)
             return await asyncio.to_thread(self._text, families)
 
     def _text(self, families: list[Metric]) -> bytes:
@@ -64,18 +77,25 @@ class Exposition:
         failures = CounterMetricFamily("filterd_store_failures", "Reads and writes of the store that failed.")
         failures.add_metric([], self._store.errors)
         yield failures
+        retries = CounterMetricFamily("filterd_store_retries", "Transactions that were done again.")
+        retries.add_metric([], self._store.retries)
+        yield retries
         folded = CounterMetricFamily(
             "filterd_labels_folded", "Records counted under 'other': too many label values.", labels=["label"]
         )
         for label, count in self._labels.folded.items():
             folded.add_metric([label], count)
         yield folded
-        if snapshot is not None and "retention" in snapshot.marks:
-            yield _gauge(
-                "filterd_retention_last_success_timestamp_seconds",
-                "When everything over its time was last deleted.",
-                snapshot.marks["retention"],
+        if snapshot is not None:
+            done = GaugeMetricFamily(
+                "filterd_upkeep_last_success_timestamp_seconds",
+                "When the endpoint's work in the background was last done: forgetting, summing up.",
+                labels=["task"],
             )
+            for task, at in sorted(snapshot.marks.items()):
+                if task != PROBE:
+                    done.add_metric([task], at)
+            yield done
 
 
 class _Families(Collector):
@@ -92,8 +112,14 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return family
 
 
-def _schools(snapshot: Snapshot, settings: MonitorSettings) -> Iterator[Metric]:
-    schools = settings.schools
+def _schools(snapshot: Snapshot, directory: Directory, schools: set[str]) -> Iterator[Metric]:
+    info = GaugeMetricFamily(
+        "filterd_school_info", "Always 1; where a noted school is.", labels=["school", "region", "district"]
+    )
+    for school in directory.noted_schools():
+        info.add_metric([school.id, school.region, school.district], 1)
+    if info.samples:
+        yield info
     queries = CounterMetricFamily(
         "filterd_queries",
         "Lookups by outcome, as the boxes counted them; each counted once.",

@@ -55,10 +55,22 @@ class Meter:
             ["status"],
             registry=self.registry,
         )
+        self.upkeep_failures = Counter(
+            "filterd_upkeep_failures",
+            "Turns of the endpoint's work in the background that failed.",
+            ["task"],
+            registry=self.registry,
+        )
         self.purged = Counter(
             "filterd_retention_deleted_rows",
             "Rows deleted because their time was over.",
             ["table"],
+            registry=self.registry,
+        )
+        self.notices = Counter(
+            "filterd_webhook_notices",
+            "Notices to the webhook by what became of them: told, failed (tried again), dropped.",
+            ["result"],
             registry=self.registry,
         )
         self.connections_refused = Counter(

@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 Columns: TypeAlias = list[sa.Column[Any]]
+_STEPS = ("prepared", "sent", "decided")
 
 _TABLES = (
     *("usage_days", "usage_months", "device_days", "dirty_days", "box_hours", "selftests"),
@@ -25,6 +26,7 @@ _TABLES = (
         "releases",
         "facts",
         "reports",
+        "notices",
         "audit",
     ),
 )
@@ -66,9 +68,10 @@ def _make_roll_ups() -> None:
             sa.Column("pseudonym", sa.String(32), nullable=False),
             *_ids("category"),
         ],
-        values=[*_ids("group_id tier"), *_numbers("hits doubtful domains"), *_texts("buckets")],
+        values=[*_ids("group_id tier"), *_numbers("hits doubtful domains episodes"), *_texts("buckets")],
+        partition_by="RANGE (day)",
     )
-    _make("dirty_days", keys=[*_ids("school"), *_numbers("day")], values=_numbers("since"))
+    _make("dirty_days", keys=[*_ids("school"), *_numbers("day")], values=_numbers("touched"))
 
 
 def _make_boxes() -> None:
@@ -108,6 +111,7 @@ def _make_paperwork() -> None:
         "review_requests",
         keys=[*_ids("school"), *_numbers("number")],
         values=[
+            sa.Column("kind", sa.String(64), nullable=False, server_default="unblock"),
             *_numbers("asked"),
             *_ids("asked_as"),
             *_texts("domain"),
@@ -128,6 +132,7 @@ def _make_paperwork() -> None:
             *_texts("evidence reviewer"),
             *_ids("state"),
             *_numbers("created changed"),
+            *(sa.Column(name, sa.BigInteger, nullable=False, server_default="0") for name in _STEPS),
         ],
     )
     _make(
@@ -168,6 +173,11 @@ def _make_reports() -> None:
         values=[*_numbers("made"), _hash("sha256"), *_texts("document signed_by"), *_numbers("signed")],
     )
     _make(
+        "notices",
+        keys=[*_ids("school"), sa.Column("id", sa.String(32), nullable=False)],
+        values=[*_ids("kind"), *_numbers("created attempts next")],
+    )
+    _make(
         "audit",
         keys=[*_ids("school"), *_numbers("number")],
         values=[
@@ -181,9 +191,12 @@ def _make_reports() -> None:
     )
 
 
-def _make(name: str, *, keys: Columns, values: Columns) -> None:
+def _make(name: str, *, keys: Columns, values: Columns, partition_by: str | None = None) -> None:
     primary = sa.PrimaryKeyConstraint(*[column.name for column in keys], name=f"pk_{name}")
-    op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False)
+    options: dict[str, Any] = {"postgresql_partition_by": partition_by} if partition_by else {}
+    op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False, **options)
+    if partition_by and op.get_bind().dialect.name == "postgresql":
+        op.execute(f"CREATE TABLE {name}_default PARTITION OF {name} DEFAULT")
 
 
 def _ids(names: str) -> Columns:
