@@ -17,6 +17,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 │   └── UpstreamTimeout      ... within the time allowed
 ├── OutboxError              the outbox on the box cannot be used (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
+├── ReportError              a report cannot be made or signed as asked (monitor/reports/)
 └── StartError               cannot start: port in use, no permission, missing file (server/, app)
 """
 
@@ -142,6 +143,10 @@ class OutboxError(FilterdError):
 
 class StoreError(FilterdError):
     """The endpoint's store cannot be used."""
+
+
+class ReportError(FilterdError):
+    """A report cannot be made, found or signed as it was asked for."""
 
 
 class StartError(FilterdError):

@@ -9,6 +9,7 @@ listsupdating  lists update, status, accept, activate, rollback, history, except
 bundle    bundle keygen, build, sign, verify, apply, show
 policy    policy show, test, diff, simulate, schema
 policychanges  policy override, log, undo
+report   report monthly, yearly, list, sign
 """
 
 from filterd.cli.root import main

@@ -28,6 +28,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "monitor": ("serving",),
     "policy": ("policy", "policychanges"),
     "reload": ("asking",),
+    "report": ("report",),
     "run": ("serving",),
     "selftest": ("selftest",),
     "serve": ("serving",),
