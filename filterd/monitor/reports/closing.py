@@ -18,15 +18,15 @@ _STEPS_PER_HOUR: Final = 12
 def closing(
     document: Document, language: Language, zone: tzinfo, signed_by: str, signed: datetime | None
 ) -> Iterator[Section]:
-    """Yield parts 12 to 14, the schools of an area, the limits, and the statement of purpose."""
+    """Yield parts 12 to 14, the limits, the statement of purpose, the schools of an area."""
     _ = language.gettext
     yield _learning(document, language)
     yield _incidents(document, language, zone)
     yield _signature(document, language, signed_by, signed)
-    if document.schools:
-        yield Section(0, _("Schools"), (_schools(document, language),))
     yield Section(0, _("What this report cannot say"), tuple(limits(language)))
     yield Section(0, _("Why these data are kept, and how long"), tuple(purpose(language, document.retention)))
+    if document.schools:
+        yield Section(0, _("Schools"), (_schools(document, language),))
 
 
 def _learning(document: Document, language: Language) -> Section:

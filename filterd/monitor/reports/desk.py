@@ -66,7 +66,12 @@ class Desk:
                 remedy="write its id as it stands in the policy and in the table of schools",
             )
         frame = Frame(
-            period, self.categories, self.retention, await self._facts("", period), self.demonstration
+            period,
+            self.categories,
+            self.retention,
+            await self._facts("", period),
+            self.demonstration,
+            {name: texts for (kind, name), texts in self.titles.items() if kind == "region"},
         )
         if area.kind == "school":
             return await self._school(frame, area)

@@ -45,6 +45,7 @@ class Scope(Model):
     id: str
     title: Texts
     region: str = ""
+    region_title: Texts | None = None
     district: str = ""
     month: int
     first: date

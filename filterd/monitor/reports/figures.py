@@ -79,9 +79,12 @@ def categories(document: Document, language: Language) -> Section:
         total=True,
         notes=_notes(document, language, rows),
     )
-    biggest = sorted(told.rows, key=lambda row: (row.total is None, -(row.total or 0)))[:_BARS]
+    noise = {one.id for one in told.names if one.severity == "noise"}  # would make all other bars invisible
+    shown = [row for row in told.rows if row.category not in noise]
+    biggest = sorted(shown, key=lambda row: (row.total is None, -(row.total or 0)))[:_BARS]
     bars = tuple(_bar(language, category_name(document, language, row), row.total) for row in biggest)
-    return Section(5, _("Categories"), (table, out.Chart(_("Blocked queries by category"), bars)))
+    chart = out.Chart(_("Blocked queries by category, without advertising and trackers"), bars)
+    return Section(5, _("Categories"), (table, chart) if bars else (table,))
 
 
 def circumvention(document: Document, language: Language) -> Section:

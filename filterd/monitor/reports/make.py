@@ -40,6 +40,7 @@ class Frame:
         retention: how long the data are kept (R23).
         region_facts: what the region told of the month.
         demonstration: the figures are made up.
+        regions: what regions are called, by id.
     """
 
     period: Period
@@ -47,6 +48,7 @@ class Frame:
     retention: doc.Retention
     region_facts: Mapping[str, str] = field(default_factory=dict)
     demonstration: bool = False
+    regions: Mapping[str, doc.Texts] = field(default_factory=dict)
 
 
 def school_document(frame: Frame, school: School, tally: Tally, facts: Mapping[str, str]) -> doc.Document:
@@ -178,6 +180,7 @@ def _scope(frame: Frame, area: Area, title: doc.Texts, region: str, district: st
         id=without_domains(area.id),
         title=title,
         region=region,
+        region_title=frame.regions.get(region),
         district=district,
         month=month.number,
         first=month.first,

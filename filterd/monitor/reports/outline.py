@@ -16,6 +16,7 @@ from filterd.i18n import Language
 
 HIDDEN_SIGN: Final = "x"  # as the Bureau of National Statistics marks what it must not show
 NONE_SIGN: Final = "—"
+_SPREAD: Final = 8  # columns
 
 
 class Kind(StrEnum):
@@ -154,6 +155,11 @@ class Section:
     number: int
     title: str
     blocks: tuple[Block, ...]
+
+    @property
+    def spread(self) -> bool:
+        """Whether a table in it needs the whole width of a page turned on its side."""
+        return any(isinstance(one, Table) and len(one.columns) >= _SPREAD for one in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ def _facts(language: Language, standing: Standing, zone: tzinfo) -> tuple[tuple[
 
 def _whom(document: Document, language: Language) -> Section:
     _, scope = language.gettext, document.scope
-    pairs = [(_("Region"), out.text(scope.region)), (_("District"), out.text(scope.district))]
+    region = scope.region_title.of(language.code) if scope.region_title else scope.region
+    pairs = [(_("Region"), out.text(region)), (_("District"), out.text(scope.district))]
     if scope.kind == "school":
         pairs.append((_("School"), out.text(scope.title.of(language.code))))
     pairs.append((_("Period"), out.text(language.month(scope.first))))

@@ -83,9 +83,7 @@ class Seed:
             base | {"outcome": "stale", "queries": 17},
         ]
         for (category, tier), (_devices, queries) in self.cells.items():
-            rows.append(
-                base | {"tier": tier, "category": category, "outcome": "blocked", "queries": queries}
-            )
+            rows.append(base | {"tier": tier, "category": category, "outcome": "blocked", "queries": queries})
         return rows
 
     def devices(self) -> Any:
@@ -177,7 +175,9 @@ CELLS = {
 }
 
 
-def review(school: str, number: int, *, hours: float | None = 5, overblock: bool = False, **changes: Any) -> Any:
+def review(
+    school: str, number: int, *, hours: float | None = 5, overblock: bool = False, **changes: Any
+) -> Any:
     asked = changes.pop("asked", BEGIN + 86_400 * number)
     return {
         "school": school,
@@ -201,7 +201,14 @@ def people(school: str) -> list[tuple[Table, list[dict[str, Any]]]]:
     submission |= {"evidence": "seen", "reviewer": "А. Б.", "school": school, "created": BEGIN + 9}
     card = {"school": school, "category": "gambling", "tier": "senior", "pseudonym": "abcdefgh", "note": b"x"}
     card |= {"pattern": "sustained", "state": "open", "reviewer": "p"}
-    release = {"school": school, "card": 1, "purpose": "help", "asked_by": "p", "decided_by": "d", "expires": 0}
+    release = {
+        "school": school,
+        "card": 1,
+        "purpose": "help",
+        "asked_by": "p",
+        "decided_by": "d",
+        "expires": 0,
+    }
     return [
         (
             paper.REVIEW_REQUESTS,

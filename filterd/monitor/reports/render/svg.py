@@ -12,12 +12,12 @@ from zlib import crc32
 from filterd.monitor.reports.outline import Bar, Chart
 
 _WIDTH: Final = 680
-_LABEL: Final = 250
+_LABEL: Final = 265
 _FIGURE: Final = 90
 _BAR: Final = 18
 _GAP: Final = 7
 _TALL: Final = 110
-_LETTERS: Final = 42  # of a label, at this size
+_LETTERS: Final = 34  # of a label, at this size
 _STYLE: Final = "font-family='DejaVu Sans, sans-serif' font-size='12' fill='#111'"
 _HATCH: Final = (
     "<defs><pattern id='{id}' width='6' height='6' patternUnits='userSpaceOnUse'"
