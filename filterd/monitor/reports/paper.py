@@ -85,4 +85,4 @@ async def facts_of(connection: AsyncConnection, school: str, month: Month) -> di
     statement = select(FACTS.c.name, FACTS.c.value).where(
         and_(FACTS.c.school == school, FACTS.c.month == month.number)
     )
-    return dict((await connection.execute(statement)).tuples().all())
+    return {row.name: row.value for row in await connection.execute(statement)}
