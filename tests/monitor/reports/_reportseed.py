@@ -254,7 +254,7 @@ def fact(school: str, name: str, value: str, month: Month = OCTOBER) -> dict[str
     return {"school": school, "month": month.number, "name": name, "value": value, "by": "admin", "at": BEGIN}
 
 
-def region(count: int, *, seed: int = 1) -> list[Seed]:
+def region(count: int, *, seed: int = 1, month: Month = OCTOBER) -> list[Seed]:
     """Schools of different size, seeded."""
     random = Random(seed)
     schools = []
@@ -266,7 +266,7 @@ def region(count: int, *, seed: int = 1) -> list[Seed]:
                 some = max(1, int(devices * size * random.uniform(0.3, 1.2)))
                 cells[key] = (some, max(some, int(queries * size * random.uniform(0.5, 1.5))))
         up = random.choice((1.0, 0.999, 0.97, 0.6))
-        schools.append(Seed(f"s{number:03}", cells, up=up, allowed=int(90_000 * size)))
+        schools.append(Seed(f"s{number:03}", cells, up=up, allowed=int(90_000 * size), month=month))
     return schools
 
 

@@ -78,7 +78,7 @@ class _Workbook:
         sheet = self._book.add_worksheet(name)
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
-        sheet.set_footer("&P / &N")
+        sheet.set_footer("&C&P / &N")
         return sheet
 
     def _cover(self, sheet: Any) -> None:
