@@ -38,7 +38,9 @@ def run(state, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def command(*words: object, status: int = 0) -> tuple[str, str]:
-        done = CliRunner().invoke(root, ["report", *map(str, words), "--state", str(state)], catch_exceptions=False)
+        done = CliRunner().invoke(
+            root, ["report", *map(str, words), "--state", str(state)], catch_exceptions=False
+        )
         assert done.exit_code == status, done.output
         assert "Traceback" not in done.output
         return done.stdout, done.stderr
@@ -67,7 +69,9 @@ def test_a_school_from_nothing_to_signed(run, state, tmp_path):
     assert run("list", "--region", "almaty")[0] == ""
 
 
-@pytest.mark.parametrize(("name", "begins"), [("r.pdf", b"%PDF"), ("r.xlsx", b"PK"), ("r.csv", b"\xef\xbb\xbf"), ("r.json", b"{")])
+@pytest.mark.parametrize(
+    ("name", "begins"), [("r.pdf", b"%PDF"), ("r.xlsx", b"PK"), ("r.csv", b"\xef\xbb\xbf"), ("r.json", b"{")]
+)
 def test_the_format_follows_the_name(name, begins, run, state, tmp_path):
     fill(state / "monitor.sqlite", *region(3, month=LAST))
     run("monthly", "--region", "almaty", "--month", MONTH, "--output", name)
@@ -99,7 +103,9 @@ def test_all_reports_of_a_month(run, state):
     out, err = run("monthly", "--all", "--month", MONTH)
     assert out == f"{MONTH}: 14 reports made, 0 unchanged, 0 failed\n"
     assert re.search(rf"{MONTH}: \d+ of 14", err), "progress is shown"
-    assert run("monthly", "--all", "--month", MONTH)[0] == f"{MONTH}: 0 reports made, 14 unchanged, 0 failed\n"
+    assert (
+        run("monthly", "--all", "--month", MONTH)[0] == f"{MONTH}: 0 reports made, 14 unchanged, 0 failed\n"
+    )
     assert len(run("list")[0].splitlines()) == 14
 
 
@@ -111,7 +117,13 @@ def test_without_a_month_it_is_the_last_one(run, state):
 
 def test_the_yearly_pack(run, state, tmp_path):
     fill(state / "monitor.sqlite", Seed("example-school", dict(CELLS), month=LAST))
-    change = {"number": 1, "at": f"{YEAR}-01-02T07:08:09+00:00", "what": "reload", "who": "Гүлнар", "user": "root"}
+    change = {
+        "number": 1,
+        "at": f"{YEAR}-01-02T07:08:09+00:00",
+        "what": "reload",
+        "who": "Гүлнар",
+        "user": "root",
+    }
     change |= {"why": "casino.kz", "old": "a" * 12, "new": "b" * 12}
     (state / "policy.log.jsonl").write_text(json.dumps(change) + "\n", "utf-8")
     run("monthly", "--school", "example-school", "--month", MONTH, "--output", "a.html")
@@ -133,10 +145,16 @@ def test_the_yearly_pack(run, state, tmp_path):
         (("monthly", "--school", "nowhere", "--month", MONTH), "no school 'nowhere' is known here"),
         (("monthly", "--school", "s001", "--month", "2026-13"), "'2026-13' is not a month (write year"),
         (("monthly", "--school", "s001", "--month", "2999-01"), "2999-01 has not begun"),
-        (("monthly", "--school", "s001", "--month", MONTH, "--output", "no/such/folder.html"), "cannot write"),
+        (
+            ("monthly", "--school", "s001", "--month", MONTH, "--output", "no/such/folder.html"),
+            "cannot write",
+        ),
         (("monthly", "--school", "s001", "--month", MONTH, "--version", "7"), "no version 7 of the report"),
         (("yearly", "--school", "s001", "--year", "2020"), "no report of s001 for 2020 is kept"),
-        (("sign", "--school", "s001", "--month", "2020-09", "--by", "Some Body"), "no report of s001 for 2020-09"),
+        (
+            ("sign", "--school", "s001", "--month", "2020-09", "--by", "Some Body"),
+            "no report of s001 for 2020-09",
+        ),
     ],
 )
 def test_errors_are_one_line_with_a_remedy(words, says, state, tmp_path):
@@ -153,8 +171,15 @@ def test_errors_are_one_line_with_a_remedy(words, says, state, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("monthly",), ("monthly", "--school", "a", "--region", "b"), ("monthly", "--all", "--school", "a"), ("sign", "--school", ""), ("monthly", "--school", "")],
-)  # fmt: skip
+    "words",
+    [
+        ("monthly",),
+        ("monthly", "--school", "a", "--region", "b"),
+        ("monthly", "--all", "--school", "a"),
+        ("sign", "--school", ""),
+        ("monthly", "--school", ""),
+    ],
+)
 def test_wrong_use(words, run):
     run(*words, *(("--by", "x") if words[0] == "sign" else ()), status=2)
 
@@ -167,8 +192,8 @@ def test_the_region_has_the_title_of_its_policy(state, tmp_path, monkeypatch):
     (tmp_path / "filterd.yaml").write_text(f"policy: {{region: {found}}}\n", "utf-8")
     done = CliRunner().invoke(
         root,
-        ["report", "monthly", "--region", "almaty", "--month", MONTH, "--lang", "ru", "--output", "a.html", "--config", "filterd.yaml", "--state", str(state)],
+        ["report", "monthly", "--region", "almaty", "--month", MONTH, "--lang", "ru", "--output", "a.html",
+         "--config", "filterd.yaml", "--state", str(state)],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "Регион: Город Алматы" in (tmp_path / "a.html").read_text("utf-8")
-

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import zipfile
 from io import BytesIO
 
@@ -110,8 +111,6 @@ def test_catalogs_work_from_a_zip(tmp_path):
         "from filterd.i18n import language; import filterd\n"
         "print(filterd.__file__, language('kk').gettext('Coverage'))"
     )
-    import sys
-
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert str(archive) in done.stdout
     assert done.stdout.endswith("Қамту\n")

@@ -69,7 +69,9 @@ def add(database: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def report_of() -> Callable[..., Awaitable[Kept]]:
-    async def made(desk: Desk, name: str, kind: Any = "school", month: Any = OCTOBER, now: float = AFTER) -> Kept:
+    async def made(
+        desk: Desk, name: str, kind: Any = "school", month: Any = OCTOBER, now: float = AFTER
+    ) -> Kept:
         return await desk.monthly(Area(kind, name), Period(month, now))
 
     return made

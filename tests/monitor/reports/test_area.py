@@ -51,8 +51,14 @@ async def test_a_region_is_the_sum_of_its_schools(desk, report_of):
     assert whole.policy.tests.made == sum(one.policy.tests.made for one in schools)
     assert whole.policy.tests.schools_without == 2
     assert whole.policy.kinds == 2
-    assert (whole.coverage.operator_yes, whole.coverage.operator_no, whole.coverage.operator_unknown) == (6, 1, 1)
-    assert whole.coverage.uptime.expected == 7 * 31 * 288  # the mute one is expected, the one without a box not
+    assert (whole.coverage.operator_yes, whole.coverage.operator_no, whole.coverage.operator_unknown) == (
+        6,
+        1,
+        1,
+    )
+    assert (
+        whole.coverage.uptime.expected == 7 * 31 * 288
+    )  # the mute one is expected, the one without a box not
     assert (whole.specialists.connected, whole.specialists.total) == (9, 12)
 
 
@@ -132,7 +138,9 @@ def test_a_school_is_no_difference_between_its_region_and_the_others(schools):
     for row in whole.categories.rows:
         theirs = [one.row(row.category) for one in documents]
         columns = [(row.total, [one.total if one else 0 for one in theirs])]
-        columns += [(cell, [one.cells[n] if one else 0 for one in theirs]) for n, cell in enumerate(row.cells)]
+        columns += [
+            (cell, [one.cells[n] if one else 0 for one in theirs]) for n, cell in enumerate(row.cells)
+        ]
         for cell, parts in columns:
             assert cell is None or parts.count(None) != 1
     if whole.traffic.blocked is not None:
@@ -148,7 +156,13 @@ def test_a_school_is_no_difference_between_its_region_and_the_others(schools):
 
 async def test_hidden_figures_are_never_in_the_outline(desk, report_of, told):
     kept = await report_of(desk, "almaty", "region")
-    hidden = [value for _section, table in told(kept).tables for row in table.rows for value in row if value.kind is Kind.HIDDEN]
+    hidden = [
+        value
+        for _section, table in told(kept).tables
+        for row in table.rows
+        for value in row
+        if value.kind is Kind.HIDDEN
+    ]
     assert hidden
     assert all(value.raw is None for value in hidden)
 
@@ -161,7 +175,9 @@ async def test_memory_does_not_grow_with_the_schools(desk_of, report_of):
     async def peak(some: int) -> int:
         report = AreaReport(frame(), Area("region", "r"), TITLE)
         tracemalloc.start()
-        async for school, found in tallies(desk.store, [f"s{n:03}" for n in range(1, some + 1)], Period(OCTOBER, AFTER)):
+        async for school, found in tallies(
+            desk.store, [f"s{n:03}" for n in range(1, some + 1)], Period(OCTOBER, AFTER)
+        ):
             report.add(school, found)
         assert report.document().coverage.schools == some
         highest = tracemalloc.get_traced_memory()[1]

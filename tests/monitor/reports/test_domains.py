@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from filterd.monitor.reports.domains import HIDDEN, names_domain, without_domains
 
 DOMAINS = [
-    "youtube.com", "WWW.Casino.KZ", "https://x.org/path?q", "казино.қаз", "порно.рф", "xn--80ak6aa92e.com",
-    "school5.edu.kz.", "10.0.0.7", "2a00:1450::1", "10.0.0.7:53", "a_b.example.com", "user@mail.ru", "vk。com",
-    "t.me", "«1xbet.com»", "goo.gl/x",
+    "youtube.com", "WWW.Casino.KZ", "https://x.org/path?q", "казино.қаз", "порно.рф", "x.xn--p1ai",
+    "school5.edu.kz.", "10.0.0.7", "2a00:1450::1", "10.0.0.7:53", "a_b.example.com", "user@mail.ru",
+    "vk。com", "t.me", "«1xbet.com»", "goo.gl/x",
 ]  # fmt: skip
 HARMLESS = [
     "А.Байтұрсынов", "A.Baitursynov", "г.Алматы", "No.5", "12.10.2026", "3.7", "и т.д.", "08:00–19:00",

@@ -29,7 +29,9 @@ def test_a_month():
     assert day_number(date(1970, 1, 2)) == 1
 
 
-@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-00", "10-2026", "2026-1", "2026-10-01", "1960-01"])
+@pytest.mark.parametrize(
+    "text", ["", "2026", "2026-13", "2026-00", "10-2026", "2026-1", "2026-10-01", "1960-01"]
+)
 def test_what_is_no_month(text):
     with pytest.raises(ReportError, match="not a month") as caught:
         Month.parse(text)
@@ -93,7 +95,11 @@ def test_only_the_longest_outages_are_listed():
     assert len(tally.longest) == 20
 
 
-@given(st.dictionaries(st.integers(0, 30), st.integers(0, 0xFFFF)), st.integers(0, 3 * HOUR), st.integers(0, 20 * HOUR))
+@given(
+    st.dictionaries(st.integers(0, 30), st.integers(0, 0xFFFF)),
+    st.integers(0, 3 * HOUR),
+    st.integers(0, 20 * HOUR),
+)
 def test_what_is_missing_is_expected_less_present(hours, begin, length):
     rows = [(number * HOUR, steps) for number, steps in hours.items()]
     tally = beat(rows, begin, begin + length)

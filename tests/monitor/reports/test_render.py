@@ -24,7 +24,11 @@ from filterd.monitor.reports.render.pdf import as_pdf
 from filterd.monitor.store.paperwork import FACTS
 
 LETTERS = "әғқңөұүһіӘҒҚҢӨҰҮҺІ"
-TITLE = {"title_kk": f"«{LETTERS}» мектебі", "title_ru": "=1+1 школа <b>& «ёж»", "title_en": "@cmd O'Neil school"}
+TITLE = {
+    "title_kk": f"«{LETTERS}» мектебі",
+    "title_ru": "=1+1 школа <b>& «ёж»",
+    "title_en": "@cmd O'Neil school",
+}
 
 
 @pytest.fixture
@@ -33,7 +37,9 @@ async def kept(desk_of, report_of):
         Seed("s001", dict(CELLS), changes=TITLE), *people("s001"), *region(4)[1:],
         (FACTS, [fact("s001", "incidents", "=HYPERLINK(1) <script>alert(1)</script> https://evil.example.com/x")]),
     )  # fmt: skip
-    return {kind: await report_of(desk, name, kind) for kind, name in (("school", "s001"), ("region", "almaty"))}
+    return {
+        kind: await report_of(desk, name, kind) for kind, name in (("school", "s001"), ("region", "almaty"))
+    }
 
 
 class Cells(HTMLParser):
@@ -89,7 +95,9 @@ async def test_html_stands_alone_and_runs_nothing(code, kept, told):
     cells.feed(page)
     tags = {tag for tag, _attributes in cells.tags}
     assert not tags & {"script", "link", "img", "iframe", "object", "form", "a", "b"}
-    assert not any(name in {"src", "href", "onload"} for _tag, attributes in cells.tags for name in attributes)
+    assert not any(
+        name in {"src", "href", "onload"} for _tag, attributes in cells.tags for name in attributes
+    )
     assert "&lt;script&gt;" in page
     assert f'<html lang="{code}">' in page
     words = re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL))
@@ -103,7 +111,9 @@ async def test_pictures_are_patterns_with_words(kept, told):
     for picture in pictures:
         assert "<pattern" in picture
         assert "<desc>" in picture
-        assert set(re.findall(r"(?:fill|stroke)='#(\w+)'", picture)) <= {"111", "333", "999", "fff"}, "greys only"
+        assert set(re.findall(r"(?:fill|stroke)='#(\w+)'", picture)) <= {"111", "333", "999", "fff"}, (
+            "greys only"
+        )
     ids = re.findall(r"<pattern id='([^']+)'", page)
     assert len(set(ids)) == len(ids)
 
@@ -129,10 +139,14 @@ async def test_pdf_shows_the_figures_and_letters(code, kept, told, tmp_path):
         for value in row:
             if value.kind in {Kind.COUNT, Kind.SHARE, Kind.HOURS}:
                 assert plain(value.show(page.language)) in text
-    info = subprocess.run(["pdfinfo", tmp_path / "report.pdf"], capture_output=True, text=True, check=True).stdout
+    info = subprocess.run(
+        ["pdfinfo", tmp_path / "report.pdf"], capture_output=True, text=True, check=True
+    ).stdout
     assert "A4" in info
     assert re.search(r"Tagged:\s+yes", info)
-    fonts = subprocess.run(["pdffonts", tmp_path / "report.pdf"], capture_output=True, text=True, check=True).stdout
+    fonts = subprocess.run(
+        ["pdffonts", tmp_path / "report.pdf"], capture_output=True, text=True, check=True
+    ).stdout
     assert "DejaVu" in fonts or "Noto" in fonts
 
 
@@ -151,7 +165,10 @@ async def test_xlsx_has_the_figures_as_numbers(kind, code, kept, told):
     found = [[cell.value for cell in row] for sheet in book for row in sheet.iter_rows()]
     for _section, table in page.tables:
         for row in table.rows:
-            wanted = [v.raw if v.kind not in {Kind.HIDDEN, Kind.NONE} else "x" if v.kind is Kind.HIDDEN else "—" for v in row]
+            wanted = [
+                v.raw if v.kind not in {Kind.HIDDEN, Kind.NONE} else "x" if v.kind is Kind.HIDDEN else "—"
+                for v in row
+            ]
             wanted = [datetime(v.year, v.month, v.day) if type(v).__name__ == "date" else v for v in wanted]  # noqa: DTZ001
             assert any(have[: len(wanted)] == wanted for have in found), wanted
     for sheet in book:
@@ -170,7 +187,18 @@ async def test_xlsx_formats_and_chart(kept, told):
     assert (sheet["B2"].value, sheet["B2"].number_format) == (100_017, "#,##0")
     assert sheet["C2"].number_format == "0.0%"
     assert len(sheet._charts) == 1
+    formula = sheet._charts[0].series[0].val.numRef.f
+    assert re.findall(r"\$B\$\d", formula) == ["$B$2", "$B$3", "$B$4"]
     assert sheet.freeze_panes == "B2"
+    by_category = next(one for one in book if one.title.startswith("5"))
+    drawn = re.findall(
+        r"\$A\$(\d+)",
+        by_category._charts[0].series[0].cat.strRef.f
+        if by_category._charts[0].series[0].cat.strRef
+        else by_category._charts[0].series[0].cat.numRef.f,
+    )
+    assert "Ads, trackers" not in {by_category.cell(int(place), 1).value for place in drawn}
+    assert len(drawn) == 8
     assert sheet["A1"].font.bold
 
 
@@ -187,7 +215,9 @@ async def test_csv_has_the_figures(kind, code, kept, told):
     content = rendered(page, kept[kind].text, "csv")
     assert content.startswith(b"\xef\xbb\xbf")
     comma = code != "en"
-    lines = list(csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), delimiter=";" if comma else ","))
+    lines = list(
+        csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), delimiter=";" if comma else ",")
+    )
     values = [line[4] for line in lines if len(line) == 6][1:]
     wanted = [value for row in figures(page) for value in row]
     assert len(values) == len(wanted)

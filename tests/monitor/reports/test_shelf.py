@@ -11,7 +11,7 @@ from _reportseed import AFTER, BEGIN, CELLS, END, OCTOBER, Seed, people
 from filterd.errors import ReportError
 from filterd.monitor.reports import shelf
 from filterd.monitor.reports.read import Area
-from filterd.monitor.store.schema import DEVICE_DAYS, PROCESSES, USAGE_MONTHS
+from filterd.monitor.store.schema import DEVICE_DAYS, USAGE_MONTHS
 
 AREA = Area("school", "s001")
 NAME = "Әсел Ғабитқызы Өмірбекова"
@@ -56,7 +56,7 @@ async def test_what_is_forgotten_makes_no_corrected_version(desk, report_of, dat
 
 async def test_newer_lists_make_no_corrected_version(desk, report_of, database):
     first = await report_of(desk, "s001")
-    change(database, f"UPDATE {PROCESSES.name} SET health = '{{\"index_built\": {END + 90 * 86_400}}}'")
+    change(database, "UPDATE processes SET health = ?", f'{{"index_built": {END + 90 * 86_400}}}')
     assert (await report_of(desk, "s001")).standing == first.standing
 
 
@@ -69,7 +69,11 @@ async def test_a_submission_that_goes_on_later_stays_counted(desk, report_of, da
 
 async def test_more_devices_make_a_corrected_version(desk, report_of, add):
     first = await report_of(desk, "s001")
-    more = [row for row in Seed("s001", {("malware", "staff"): (9, 3)}).devices() if "staff000" not in row["pseudonym"]]
+    more = [
+        row
+        for row in Seed("s001", {("malware", "staff"): (9, 3)}).devices()
+        if "staff000" not in row["pseudonym"]
+    ]
     add(DEVICE_DAYS, more)
     again = await report_of(desk, "s001")
     assert again.standing.version == 2
@@ -133,4 +137,6 @@ async def test_areas_do_not_mix(desk, report_of):
     await report_of(desk, "medeu", "district")
     found = {(one.area.kind, one.area.id) for one in await shelf.versions(desk.store)}
     assert found == {("school", "s001"), ("region", "almaty"), ("district", "medeu")}
-    assert (await shelf.version_of(desk.store, Area("region", "almaty"), OCTOBER)).document.scope.kind == "region"
+    assert (
+        await shelf.version_of(desk.store, Area("region", "almaty"), OCTOBER)
+    ).document.scope.kind == "region"

@@ -130,7 +130,9 @@ def test_nothing_small_nothing_hidden():
 
 
 def test_a_total_is_hidden_last():
-    figures = with_totals({key: Figure(100, 50) for key in product("abc", "xyz")} | {("a", "x"): Figure(3, 1)})
+    figures = with_totals(
+        {key: Figure(100, 50) for key in product("abc", "xyz")} | {("a", "x"): Figure(3, 1)}
+    )
     secret = hidden(figures, K)
     assert len(secret) == 4
     assert all(None not in key for key in secret)

@@ -31,7 +31,12 @@ async def pack(desk_of, report_of):
     seeds = [Seed("s001", small if month.number % 12 == 9 else dict(CELLS), month=month) for month in months]
     for seed in seeds[1:]:
         seed.listed = False
-    rows = [(table, rows) for seed in seeds for table, rows in seed.rows() if table.name not in {"boxes", "processes"}]
+    rows = [
+        (table, rows)
+        for seed in seeds
+        for table, rows in seed.rows()
+        if table.name not in {"boxes", "processes"}
+    ]
     first = [(table, rows) for table, rows in seeds[0].rows() if table.name in {"boxes", "processes"}]
     desk = await desk_of(*rows, *first)
     found = []
@@ -48,7 +53,9 @@ async def pack(desk_of, report_of):
                 document=kept.document,
             )
         )
-    change = PolicyChange(at=datetime(2026, 9, 2, 6, tzinfo=UTC), what="reload", who="Асқар", old="a" * 12, new="b" * 12)
+    change = PolicyChange(
+        at=datetime(2026, 9, 2, 6, tzinfo=UTC), what="reload", who="Асқар", old="a" * 12, new="b" * 12
+    )
     overdue = Overdue(review=date(2026, 6, 1), action="allow", author="Гүлнар")
     return YearPack(year=2026, months=tuple(found), changes=(change,), changes_in_all=3, overdue=(overdue,))
 
@@ -61,8 +68,8 @@ async def test_r26_the_year_on_one_paper(pack):
     page = year_outline(pack, language("en"), STANDING)
     titles = [section.title for section in page.sections]
     assert titles[:7] == [
-        "The months", "Trend", "Categories by month", "Self-tests", "Policy changes", "Exceptions to be reviewed",
-        "What people did",
+        "The months", "Trend", "Categories by month", "Self-tests", "Policy changes",
+        "Exceptions to be reviewed", "What people did",
     ]  # fmt: skip
     months = tables(page)["The months"]
     assert [row[0].raw for row in months.rows] == ["September 2026", "October 2026", "November 2026"]
@@ -93,7 +100,9 @@ async def test_r26_what_a_month_hides_the_year_hides(pack):
 
 async def test_r23_the_pack_states_purpose_and_retention(pack):
     for code, word in (("kk", "Мақсаты"), ("ru", "Цель"), ("en", "Purpose")):
-        words = " ".join(block.text for block in year_outline(pack, language(code), STANDING).sections[-1].blocks)
+        words = " ".join(
+            block.text for block in year_outline(pack, language(code), STANDING).sections[-1].blocks
+        )
         assert word in words
 
 
