@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from filterd.monitor.reports.suppress import Figure, Key, hidden, hidden_in_sum
 
 K = 5
-MORE = 3  # a reader tries values up to so much over the true ones
+STEP = 2  # a reader tries values so far from the true ones
 
 
 def with_totals(cells: dict[tuple[str, str], Figure]) -> dict[Key, Figure]:
@@ -65,7 +65,8 @@ class Reader:
                 return False
         return True
 
-    def tables(self, guess: dict[Key, int]) -> Iterator[dict[Key, int]]:
+    def tables(self, guess: dict[Key, int], changes: int) -> Iterator[dict[Key, int]]:
+        """Every table that fits and differs from the true one in at most so many cells."""
         if not self.fits(guess):
             return
         if len(guess) == len(self.cells):
@@ -73,30 +74,36 @@ class Reader:
             return
         key = self.cells[len(guess)]
         true = self.true[key]
-        near = sorted(range(1, true + MORE + 1), key=lambda value: abs(value - true))
-        for value in near:
-            yield from self.tables({**guess, key: value})
+        yield from self.tables({**guess, key: true}, changes)
+        if changes:
+            for value in range(max(1, true - STEP), true + STEP + 1):
+                if value != true:
+                    yield from self.tables({**guess, key: value}, changes - 1)
+
+    def value(self, key: Key, table: dict[Key, int]) -> int:
+        if None not in key:
+            return table[key]
+        keys = next(keys for total, keys in self.lines() if total == key)
+        return sum(table.get(one, self.shown.get(one, 0)) for one in keys)
 
     def knows(self) -> set[Key]:
         """The hidden figures that have but one value in all tables that fit."""
-        seen: dict[Key, set[int]] = {key: set() for key in self.secret}
-        for table in self.tables({}):
-            for total, keys in self.lines():
-                if total in seen:
-                    seen[total].add(sum(table.get(key, self.shown.get(key, 0)) for key in keys))
-            for key in self.cells:
-                seen[key].add(table[key])
-            if all(len(values) > 1 for values in seen.values()):
-                return set()
-        return {key for key, values in seen.items() if len(values) < 2}
+        known = set(self.secret)
+        for changes in range(1, len(self.cells) + 1):
+            for table in self.tables({}, changes):
+                known -= {key for key in known if self.value(key, table) != self.true[key]}
+                if not known:
+                    return known
+        return known
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "examples"), [(1, 1, 20), (1, 3, 60), (2, 2, 80), (3, 2, 60), (3, 3, 20)]
+    ("rows", "columns", "examples"), [(1, 1, 20), (1, 3, 60), (2, 2, 80), (3, 2, 100), (3, 3, 60)]
 )
 def test_no_hidden_figure_can_be_computed_back(rows, columns, examples):
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(tables(rows, columns))
+    # The same tables each time: the search takes long on unlucky ones.
+    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(tables(rows, columns, most=9 if rows < 3 else 6))
     def check(figures):
         assert Reader(figures, hidden(figures, K)).knows() == set()
 
