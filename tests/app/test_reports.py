@@ -157,16 +157,23 @@ def test_the_yearly_pack(run, state, tmp_path):
         ),
     ],
 )
-def test_errors_are_one_line_with_a_remedy(words, says, state, tmp_path):
+def test_errors_are_one_line_with_a_remedy(words, says, run, state):
     fill(state / "monitor.sqlite", Seed("s001", dict(CELLS), month=LAST))
+    out, err = run(*words, status=1)
+    last = err.splitlines()[-1]
+    assert out == ""
+    assert last.startswith("filterd: ")
+    assert says in last
+    assert last.endswith(")"), "a remedy"
+
+
+def test_the_program_itself(state, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "filterd", "report", *words, "--state", state],
+        [sys.executable, "-m", "filterd", "report", "monthly", "--school", "nowhere", "--state", state],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("filterd: ")
-    assert says in last
+    assert "no school 'nowhere' is known here" in done.stderr
     assert "Traceback" not in done.stderr
 
 
