@@ -18,6 +18,7 @@ FilterdError                 everything raised on purpose; carries a remedy for 
 ├── OutboxError              the outbox on the box cannot be used (events/)
 ├── StoreError               the endpoint's store cannot be used (monitor/)
 ├── ReportError              a report cannot be made or signed as asked (monitor/reports/)
+├── PaperworkError           what a person wants to note or change at the endpoint is not allowed (monitor/)
 └── StartError               cannot start: port in use, no permission, missing file (server/, app)
 """
 
@@ -147,6 +148,10 @@ class StoreError(FilterdError):
 
 class ReportError(FilterdError):
     """A report cannot be made, found or signed as it was asked for."""
+
+
+class PaperworkError(FilterdError):
+    """What a person wants to note or change at the endpoint cannot be so: unknown, forbidden, out of turn."""
 
 
 class StartError(FilterdError):

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from filterd.app import logs
 from filterd.app.policyfiles import policy_to_ask
-from filterd.app.prepare import token
+from filterd.app.prepare import secret_of, token
 from filterd.config.load import Config, undump
+from filterd.monitor.access.tls import server_context
 from filterd.monitor.service import serve_monitor
 from filterd.monitor.settings import MonitorSettings
 from filterd.server import child
@@ -27,7 +28,21 @@ def settings(config: Config) -> MonitorSettings:
     state = config.state
     policy = policy_to_ask(config, at=time.time())
     hidden = frozenset(category.id for category in policy.categories.all if category.illegal)
-    return config.monitor(token(state.box_token), token(state.admin_token), policy.school, hidden)
+    secret = secret_of(config.webhook_secret_file)
+    own, admin = token(state.box_token), token(state.admin_token)
+    return config.monitor(own, admin, policy.school, hidden, webhook_secret=secret)
+
+
+def verify(config: Config) -> None:
+    """Check the files that the endpoint's HTTPS and webhook name.
+
+    Raises:
+        StartError: one is missing, unreadable, or not what it should be.
+    """
+    secret_of(config.webhook_secret_file)
+    tls = config.tls()
+    if tls is not None:
+        server_context(tls)
 
 
 async def serve_alone(config: Config, ready: Callable[[], None]) -> None:

@@ -10,6 +10,11 @@ bundle    bundle keygen, build, sign, verify, apply, show
 policy    policy show, test, diff, simulate, schema
 policychanges  policy override, log, undo
 report   report monthly, yearly, list, sign
+boxes     box add, rotate, revoke, list
+schools   school import, list, set; fact set, list
+cases     review list, grant, refuse; case export, notify
+kibernadzor  kibernadzor add, candidates, list, set, export
+auditing  audit show, verify, heads
 """
 
 from filterd.cli.root import main

@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from filterd.cli.policy import at_option, instant_of
-from filterd.cli.policychanges import by_options
-from filterd.cli.root import config_options, overrides, root
+from filterd.cli.root import by_options, config_options, overrides, root
 from filterd.config.load import load_config
 
 _TYPES = {"A": 1, "AAAA": 28, "HTTPS": 65, "TXT": 16, "MX": 15, "CNAME": 5}
@@ -24,10 +23,12 @@ def check(config: Path | None) -> None:
 
     Without CONFIG the embedded defaults are checked. Status 0: all is right; 1: not, and where.
     """
-    from filterd.app.policyfiles import verified  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app import endpoint  # noqa: PLC0415 - a command loads only what it needs
+    from filterd.app.policyfiles import verified  # noqa: PLC0415
     from filterd.lists.catalogue import load_catalogue  # noqa: PLC0415
 
     found = load_config(config)
+    endpoint.verify(found)
     policy = verified(found)
     catalogue = load_catalogue(found.catalogue, policy.categories)
     enabled = sum(source.enabled for source in catalogue.sources)

@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from filterd.cli.listsupdating import progress_shown
-from filterd.cli.policychanges import by_options
-from filterd.cli.root import EXIT_FAILED, config_options, overrides, root
+from filterd.cli.root import EXIT_FAILED, by_options, config_options, overrides, root
 from filterd.config.load import Config, load_config
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -16,8 +16,7 @@ from typing import Any
 import click
 
 from filterd.cli.lists import lists
-from filterd.cli.policychanges import by_options
-from filterd.cli.root import EXIT_FAILED, config_options, overrides
+from filterd.cli.root import EXIT_FAILED, by_options, config_options, overrides
 from filterd.config.load import Config, load_config
 
 _RESULTS = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import sys
 import time
 from typing import Any
@@ -12,23 +10,8 @@ from typing import Any
 import click
 
 from filterd.cli.policy import policy
-from filterd.cli.root import EXIT_FAILED, config_options, overrides
+from filterd.cli.root import EXIT_FAILED, by_options, config_options, overrides
 from filterd.config.load import Config, load_config
-
-
-def who() -> str:
-    """Return who types: the person behind sudo, else the login."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
-def by_options(command: Any) -> Any:
-    """Add the options that say who changes something and why."""
-    for option in (
-        click.option("--why", default="", metavar="TEXT", help="The reason, for the change log."),
-        click.option("--by", default=who, metavar="NAME", help="Who changes it. Default: the login."),
-    ):
-        command = option(command)
-    return command
 
 
 @policy.group()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -21,15 +23,22 @@ EXIT_FAILED = 1
 
 # Which modules register which command: a command loads its own only, so `filterd run` serves sooner.
 _MODULES: dict[str, tuple[str, ...]] = {
+    "audit": ("auditing",),
+    "box": ("boxes",),
     "bundle": ("lists", "bundle"),
+    "case": ("cases",),
     "check": ("asking",),
     "explain": ("asking",),
+    "fact": ("schools",),
+    "kibernadzor": ("kibernadzor",),
     "lists": ("lists", "listsupdating"),
     "monitor": ("serving",),
     "policy": ("policy", "policychanges"),
     "reload": ("asking",),
     "report": ("report",),
+    "review": ("cases",),
     "run": ("serving",),
+    "school": ("schools",),
     "selftest": ("selftest",),
     "serve": ("serving",),
     "status": ("asking",),
@@ -109,6 +118,21 @@ def log_options(command: Command) -> Command:
             show_default=True,
         ),
     ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def who() -> str:
+    """Return who types: the person behind sudo, else the login."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def by_options(command: Command) -> Command:
+    """Add the options that say who changes something and why."""
+    for option in (
+        click.option("--why", default="", metavar="TEXT", help="The reason, for the change log."),
+        click.option("--by", default=who, metavar="NAME", help="Who changes it. Default: the login."),
+    ):
         command = option(command)
     return command
 

@@ -19,7 +19,7 @@ from filterd.config.model import ConfigModel
 from filterd.config.paths import StatePaths, default_state, shipped
 from filterd.errors import ConfigError
 from filterd.lists.papers import CHOICE, Choice, Papers, bundle_in_force, read_choice
-from filterd.monitor.settings import MonitorSettings
+from filterd.monitor.settings import MonitorSettings, Target, TlsSettings, WebhookSettings
 from filterd.resolver.settings import ResolverSettings, UpstreamAddress
 from filterd.rules.yamlsource import Source, load, parse, validate
 from filterd.server.clients import private_networks
@@ -27,6 +27,7 @@ from filterd.server.settings import Endpoint, RateLimit, ServerSettings, TcpLimi
 from filterd.wire import names
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+_PLACES = ("school", "region", "district")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,13 @@ class Config:
         return _addresses(list(dict.fromkeys(upstream for upstream in found if upstream not in own)))
 
     def monitor(
-        self, own_token: str, admin_token: str, school: str, hidden_categories: frozenset[str]
+        self,
+        own_token: str,
+        admin_token: str,
+        school: str,
+        hidden_categories: frozenset[str],
+        *,
+        webhook_secret: bytes = b"",
     ) -> MonitorSettings:
         """Return the endpoint's values; this box's own token is always known to its own endpoint.
 
@@ -195,6 +202,7 @@ class Config:
             admin_token: by which an admin asks from elsewhere.
             school: of this box.
             hidden_categories: ids of the categories whose names are never displayed (R1).
+            webhook_secret: the key of the webhook's signature, if there is a webhook.
         """
         model = self.model.monitor
         boxes = {box: (found.school, found.token_sha256) for box, found in model.boxes.items()}
@@ -207,6 +215,32 @@ class Config:
             local_admin=model.local_admin,
             retention_days_events=model.retention_days,
             hidden_categories=hidden_categories,
+            tls=self.tls(),
+            webhook=WebhookSettings(model.webhook.url, webhook_secret) if model.webhook is not None else None,
+            public=model.public,
+            targets=tuple(
+                Target(one.address, {name: value for name in _PLACES if (value := getattr(one, name))})
+                for one in model.targets
+            ),
+        )
+
+    @property
+    def webhook_secret_file(self) -> Path | None:
+        """The file with the key of the webhook's signature."""
+        webhook = self.model.monitor.webhook
+        return self._path(webhook.secret_file) if webhook is not None else None
+
+    def tls(self) -> TlsSettings | None:
+        """Return the endpoint's HTTPS, if it has one."""
+        tls = self.model.monitor.tls
+        if tls is None:
+            return None
+        return TlsSettings(
+            listen=tuple((endpoint.host, endpoint.port) for endpoint in tls.listen),
+            certificate=self._path(tls.certificate),
+            key=self._path(tls.key),
+            client_ca=self._path(tls.client_ca) if tls.client_ca is not None else None,
+            client=tls.client,
         )
 
     def dump(self) -> bytes:

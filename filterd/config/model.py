@@ -9,7 +9,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from filterd.errors import BadName
 from filterd.server.settings import Endpoint, Network
@@ -155,6 +155,44 @@ class BoxModel(_Model):
     token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class TlsModel(_Model):
+    """HTTPS of the endpoint, beside its plain listener; files are PEM."""
+
+    listen: Annotated[list[EndpointValue], Field(min_length=1, max_length=16)]
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+    client: Literal["optional", "required"] = "optional"
+
+    @model_validator(mode="after")
+    def _client_needs_authority(self) -> TlsModel:
+        if self.client == "required" and self.client_ca is None:
+            raise ValueError("client: required needs client_ca, the authority of the boxes' certificates")
+        return self
+
+
+class WebhookModel(_Model):
+    """Where the endpoint tells that there is something to read; both sides know the secret."""
+
+    url: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^(https://[^\s/@]+|http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?)(/\S*)?$",
+            max_length=2000,
+        ),
+    ]
+    secret_file: Path
+
+
+class TargetModel(_Model):
+    """Another monitor that Prometheus is told of."""
+
+    address: Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$")]
+    school: str = ""
+    region: str = ""
+    district: str = ""
+
+
 class MonitorModel(_Model):
     """The monitoring endpoint served here."""
 
@@ -163,6 +201,10 @@ class MonitorModel(_Model):
     local_admin: bool = True
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     boxes: dict[str, BoxModel] = {}
+    tls: TlsModel | None = None
+    webhook: WebhookModel | None = None
+    public: Annotated[str, StringConstraints(pattern=r"^((\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5})?$")] = ""
+    targets: Annotated[list[TargetModel], Field(max_length=10_000)] = []
 
 
 class ConfigModel(_Model):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing, suppress
@@ -16,6 +17,9 @@ import structlog
 from aiohttp import web
 
 from filterd.errors import StartError
+from filterd.monitor.access.registry import Registry
+from filterd.monitor.access.tls import HANDSHAKE_SECONDS, server_context
+from filterd.monitor.casework.webhook import Webhook
 from filterd.monitor.ingest.accept import Ingest
 from filterd.monitor.metrics.exposition import Exposition
 from filterd.monitor.metrics.labels import LabelBook
@@ -39,7 +43,7 @@ async def serve_monitor(
     Args:
         settings: what to serve.
         stop: set it to end.
-        ready: called once with the (host, port) pairs when requests are answered.
+        ready: called once with the (host, port) pairs, those of HTTPS last, when requests are answered.
         clock: UTC seconds.
 
     Raises:
@@ -48,28 +52,44 @@ async def serve_monitor(
     """
     async with AsyncExitStack() as stack:
         sockets = await _bind(settings.listen, stack)
+        tls = settings.tls
+        secure = await _bind(tls.listen, stack) if tls is not None else []
+        context = server_context(tls) if tls is not None else None
         store = await Store.open(settings, clock)
         stack.push_async_callback(store.close)
         meter, labels = Meter(), LabelBook(settings.limits)
+        registry = Registry(store, settings)
         retention = Retention(store, settings, meter, clock)
+        ingest = Ingest(store, settings.limits, labels, clock)
+        stack.push_async_callback(ingest.close)
         services = Services(
             settings=settings,
             store=store,
-            ingest=Ingest(store, settings.limits, labels, clock),
-            exposition=Exposition(settings, store, meter, labels, clock),
+            registry=registry,
+            ingest=ingest,
+            exposition=Exposition(settings, store, registry, meter=meter, labels=labels, clock=clock),
             meter=meter,
+            clock=clock,
         )
         purging = asyncio.create_task(retention.run(), name="monitor-retention")
         stack.push_async_callback(_cancelled, purging)
-        await _listen(services, sockets, stack)
-        addresses = [(str(sock.getsockname()[0]), int(sock.getsockname()[1])) for sock in sockets]
+        if settings.webhook is not None:
+            webhook = Webhook(store, settings.webhook, meter, clock)
+            telling = asyncio.create_task(webhook.run(), name="monitor-webhook")
+            stack.push_async_callback(_cancelled, telling)
+        await _listen(services, [*((sock, None) for sock in sockets), *((s, context) for s in secure)], stack)
+        addresses = [(str(s.getsockname()[0]), int(s.getsockname()[1])) for s in (*sockets, *secure)]
         _log.info("monitor_ready", listen=[f"{host} {port}" for host, port in addresses])
         ready(addresses)
         await stop.wait()
         _log.info("monitor_stopping")
 
 
-async def _listen(services: Services, sockets: list[socket.socket], stack: AsyncExitStack) -> None:
+async def _listen(
+    services: Services,
+    sockets: list[tuple[socket.socket, ssl.SSLContext | None]],
+    stack: AsyncExitStack,
+) -> None:
     limits = services.settings.limits
     runner = web.AppRunner(
         make_app(services),
@@ -93,8 +113,11 @@ async def _listen(services: Services, sockets: list[socket.socket], stack: Async
             return _Refused()
         return server()
 
-    for sock in sockets:
-        listener = await loop.create_server(protocol, sock=sock, backlog=_BACKLOG)
+    for sock, context in sockets:
+        patience = HANDSHAKE_SECONDS if context is not None else None
+        listener = await loop.create_server(
+            protocol, sock=sock, backlog=_BACKLOG, ssl=context, ssl_handshake_timeout=patience
+        )
         stack.callback(listener.close)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from filterd.errors import StartError
 
@@ -33,6 +35,7 @@ class MonitorLimits:
     connections: int = 2048  # open at once; more are closed at once
     idle_seconds: float = 75.0  # a connection without a request
     store_seconds: float = 30.0  # waiting for the turn to write; then 503
+    group_rows: int = 20_000  # of deliveries that are stored in one transaction
     busy_seconds: float = 5.0  # SQLite's own wait for a lock another program holds
     streams_per_box: int = 64  # outbox files remembered of a box, latest used
     gaps_per_stream: int = 1000  # missing ranges remembered of one outbox
@@ -42,6 +45,64 @@ class MonitorLimits:
     skew_seconds: int = 86_400  # an event this far in the future is counted as a wrong clock
     silent_seconds: int = 900  # a box that says nothing for so long is shown as down, its gauges hidden
     page: int = 500  # events of one page of GET /v1/events
+    callers: int = 20_000  # whose rate is remembered, the latest
+    address_rate: float = 50.0  # requests a second of an address that has shown no token ...
+    address_burst: int = 500  # ... and how many at once
+    holder_rate: float = 100.0  # the same of a box or an admin
+    holder_burst: int = 1000
+    notices: int = 1000  # waiting to be told by webhook; more are dropped, counted
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """HTTPS, beside the plain listener.
+
+    Args:
+        listen: addresses, host and port.
+        certificate, key: PEM files; the certificate with its chain.
+        client_ca: PEM file of the authority that signs the boxes' certificates; ``None``: no client ones.
+        client: ``optional``: a client certificate may stand for a token; ``required``: a box from elsewhere
+            must show one.
+    """
+
+    listen: tuple[tuple[str, int], ...]
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+    client: Literal["optional", "required"] = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Where to tell that there is something to read (R17).
+
+    Args:
+        url: of the school's or region's own safeguarding system.
+        secret: key of the signature; both sides know it.
+        every: seconds between looks into the queue.
+        first_wait, longest_wait: seconds before a second try, doubled each time up to the longest.
+        give_up: seconds after which a notice is dropped, counted.
+    """
+
+    url: str
+    secret: bytes = field(repr=False)
+    every: float = 10.0
+    first_wait: float = 15.0
+    longest_wait: float = 3600.0
+    give_up: float = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Another monitor that Prometheus is to scrape.
+
+    Args:
+        address: host and port.
+        labels: school, region, district, as far as they are one.
+    """
+
+    address: str
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +120,10 @@ class MonitorSettings:
         retention_days_events: events are deleted after so many days (school.md, retention).
         retention_days_usage: usage counts and box reports after so many days.
         hidden_categories: categories whose names are never displayed (R1).
+        tls: HTTPS beside ``listen``.
+        webhook: where to tell of cases.
+        public: host and port by which Prometheus reaches this monitor; ``""``: as it was asked.
+        targets: other monitors, for Prometheus.
 
     Raises:
         StartError: a hash that is none, a token used twice, an empty ``listen``.
@@ -74,6 +139,10 @@ class MonitorSettings:
     retention_days_events: int = 30
     retention_days_usage: int = 3 * 365
     hidden_categories: frozenset[str] = frozenset({"csam", "extremism"})
+    tls: TlsSettings | None = None
+    webhook: WebhookSettings | None = None
+    public: str = ""
+    targets: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.listen:
@@ -95,11 +164,6 @@ class MonitorSettings:
                         f"box {owner[token]} has the admin's or metrics' token",
                         remedy="make another token",
                     )
-
-    @property
-    def schools(self) -> frozenset[str]:
-        """The schools whose boxes may post."""
-        return frozenset(school for school, _digest in self.boxes.values())
 
 
 def _check_digest(digest: str, what: str) -> None:

@@ -114,3 +114,55 @@ def test_the_shipped_files_are_found():
     for path in (config.baseline, config.school, config.categories, config.catalogue):
         assert isinstance(path, Path)
         assert path.is_file()
+
+
+MONITOR = """
+monitor:
+  public: monitor.abai.example:8053
+  tls:
+    {listen: ["0.0.0.0:8443"], certificate: tls/m.crt, key: tls/m.key, client_ca: tls/ca.pem,
+     client: required}
+  webhook: {url: "https://safe.example/hook", secret_file: hook.secret}
+  targets:
+    - {address: "10.1.0.5:8053", school: s-5, region: abai}
+"""
+
+
+def test_the_endpoints_https_webhook_and_targets(tmp_path):
+    config = load_config(written(tmp_path, MONITOR))
+    found = config.monitor("own", "admin", "s-1", frozenset(), webhook_secret=b"0123456789abcdef")
+    assert found.tls.listen == (("0.0.0.0", 8443),)
+    assert (found.tls.certificate, found.tls.client_ca) == (tmp_path / "tls/m.crt", tmp_path / "tls/ca.pem")
+    assert found.tls.client == "required"
+    assert (found.webhook.url, found.webhook.secret) == ("https://safe.example/hook", b"0123456789abcdef")
+    assert "0123456789abcdef" not in repr(found)
+    assert [(one.address, dict(one.labels)) for one in found.targets] == [
+        ("10.1.0.5:8053", {"school": "s-5", "region": "abai"})
+    ]
+    assert config.webhook_secret_file == tmp_path / "hook.secret"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("webhook: {url: 'http://safe.example/hook', secret_file: x}", "url"),
+        ("webhook: {url: 'https://user@safe.example/hook', secret_file: x}", "url"),
+        ("webhook: {url: 'http://localhost.evil.example/', secret_file: x}", "url"),
+        ("webhook: {url: 'https://safe.example/hook'}", "secret_file"),
+        ("tls: {listen: ['0.0.0.0:8443'], certificate: a, key: b, client: required}", "client_ca"),
+        ("tls: {listen: [], certificate: a, key: b}", "at least 1"),
+        ("targets: [{address: nowhere}]", "address"),
+        ("targets: [{address: 'a:1', schol: x}]", "did you mean 'school'"),
+        ("public: 'http://x:1'", "public"),
+    ],
+)
+def test_what_the_endpoint_cannot_be_told(tmp_path, part, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, f"monitor:\n  {part}\n"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000/hook", "http://[::1]:9000/", "http://localhost/hook"])
+def test_a_webhook_of_this_machine_needs_no_https(tmp_path, url):
+    text = f"monitor: {{webhook: {{url: '{url}', secret_file: x}}}}\n"
+    assert load_config(written(tmp_path, text)).model.monitor.webhook.url == url

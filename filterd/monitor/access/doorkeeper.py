@@ -1,7 +1,7 @@
-"""Who is calling: a box by its token, an admin by token or by being on this machine.
+"""Who is calling: a box by its token or certificate, an admin by token or by being on this machine.
 
-Pure: takes header values and the peer's address, decides, raises. Tokens are only ever compared as SHA-256
-digests in constant time; no token is kept, logged or echoed.
+Pure: takes header values, the peer's address and what TLS proved, decides, raises. Tokens are only ever
+compared as SHA-256 digests; no token is kept, logged or echoed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from filterd.monitor.access.directory import Directory, Pass
 from filterd.monitor.problems import Problem, unauthorized
 from filterd.monitor.settings import MonitorSettings
 
@@ -27,10 +28,12 @@ class Caller:
     Args:
         peer: the peer's address as text, ``""`` when unknown.
         headers: header name in lower case -> values in order.
+        certified: the common names of a client certificate that TLS has verified.
     """
 
     peer: str
     headers: Mapping[str, Sequence[str]]
+    certified: tuple[str, ...] = ()
 
     def one(self, name: str) -> str | None:
         """Return the header's value when it is there exactly once, else ``None``."""
@@ -43,24 +46,56 @@ class Doorkeeper:
 
     def __init__(self, settings: MonitorSettings) -> None:
         self._settings = settings
-        # A dictionary of digests leaks nothing by its timing that helps to guess a random token.
-        self._boxes = {digest: (box, school) for box, (school, digest) in settings.boxes.items()}
 
-    def box(self, caller: Caller) -> tuple[str, str]:
+    def box(self, caller: Caller, directory: Directory, now: float) -> tuple[str, str]:
         """Return (box, school) of the box that calls.
 
+        A certificate that our authority signed for the box stands for its token; a token sent with it must be
+        the same box's.
+
         Raises:
-            Problem: 401 without a known box token.
+            Problem: 401 without a known box token or certificate.
         """
-        digest = _digest(caller)
-        box, school = self._boxes.get(digest, ("", ""))
-        known = self._settings.boxes.get(box, ("", "0" * 64))[1]
-        if not hmac.compare_digest(digest, known) or not box:
+        tls = self._settings.tls
+        if tls is not None and tls.client == "required" and not caller.certified and not _is_here(caller):
+            raise unauthorized("there is no client certificate", remedy="give the box its certificate")
+        if caller.certified and "authorization" not in caller.headers:
+            return _certified(caller, directory, now)
+        found = self.pass_of(caller, directory, now)
+        if found is None:
             raise unauthorized(
                 "no box has this token",
                 remedy="check the box's token and that this endpoint lists the box",
             )
-        return box, school
+        if caller.certified and caller.certified != (found.box,):
+            raise unauthorized("the certificate is another box's than the token", remedy="check both")
+        return found.box, found.school
+
+    def pass_of(self, caller: Caller, directory: Directory, now: float) -> Pass | None:
+        """Return the token by which a box calls; None when no box has it.
+
+        Raises:
+            Problem: 401 without a bearer token.
+        """
+        return directory.pass_of(_digest(caller), now)
+
+    def holder(self, caller: Caller, directory: Directory, now: float) -> str:
+        """Return who has shown a right to call, ``""`` for nobody: what rate limits go by.
+
+        Never raises: a wrong token is nobody's.
+        """
+        try:
+            digest = _digest(caller)
+        except Problem:
+            digest = ""
+        if digest and digest in {self._settings.admin_token_sha256, self._settings.metrics_token_sha256}:
+            return digest
+        found = directory.pass_of(digest, now)
+        if found is not None:
+            return f"box {found.box}"
+        if not digest and len(caller.certified) == 1 and caller.certified[0] in directory.boxes(now):
+            return f"box {caller.certified[0]}"
+        return ""
 
     def admin(self, caller: Caller) -> None:
         """Let an admin through.
@@ -96,6 +131,22 @@ class Doorkeeper:
     def _token(self, caller: Caller, wanted: str | None) -> None:
         if not hmac.compare_digest(_digest(caller), wanted or "0" * 64) or wanted is None:
             raise unauthorized("this is not the admin's token", remedy="check the token")
+
+
+def _certified(caller: Caller, directory: Directory, now: float) -> tuple[str, str]:
+    """Return the box of a client certificate: its subject has one common name, the box's id."""
+    school = directory.boxes(now).get(caller.certified[0]) if len(caller.certified) == 1 else None
+    if school is None:
+        raise unauthorized(
+            "no box has the name in this certificate", remedy="the subject's one common name is the box's id"
+        )
+    return caller.certified[0], school
+
+
+def _is_here(caller: Caller) -> bool:
+    """Tell whether the caller is a program of this machine, as the box of `filterd run` is."""
+    forwarded = any(name in _FORWARDED or name.startswith("x-forwarded") for name in caller.headers)
+    return _is_loopback(caller.peer) and not forwarded
 
 
 def _digest(caller: Caller) -> str:

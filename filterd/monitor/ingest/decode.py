@@ -123,7 +123,8 @@ def _batches(items: list[object]) -> list[Batch]:
             raise bad_batch("bad-order", "sequences must ascend within a delivery", batch.sequence)
         if any(event.bucket % BUCKET_SECONDS for event in batch.events):
             raise bad_batch("bad-batch", f"a bucket is no multiple of {BUCKET_SECONDS}", batch.sequence)
-        if any(usage.hour % HOUR_SECONDS for usage in batch.usage):
+        hours = [*(usage.hour for usage in batch.usage), *(alive.hour for alive in batch.alive)]
+        if any(hour % HOUR_SECONDS for hour in hours):
             raise bad_batch("bad-batch", f"an hour is no multiple of {HOUR_SECONDS}", batch.sequence)
         batches.append(batch)
     return batches

@@ -6,22 +6,30 @@ A box that is silent is shown as down and its old gauges are not shown: silence 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Row
 
+from filterd.monitor.access.status import is_recent
 from filterd.monitor.health import HEALTH, LATENCY_BUCKETS, LATENCY_HELP, LATENCY_NAME, LATENCY_SUM, combined
 from filterd.monitor.metrics.snapshot import Snapshot
-from filterd.monitor.settings import MonitorSettings
 
 _BOX = ["school", "box"]
-_CLOCK_SLACK = 60.0
 
 
-def box_metrics(snapshot: Snapshot, settings: MonitorSettings, now: float) -> Iterator[Metric]:
-    """Yield what is known of each box of the settings, then what the living ones say of themselves."""
+def box_metrics(
+    snapshot: Snapshot, boxes: Mapping[str, str], silent_seconds: float, now: float
+) -> Iterator[Metric]:
+    """Yield what is known of each box, then what the living ones say of themselves.
+
+    Args:
+        snapshot: of the store.
+        boxes: box id -> school id of those that may deliver.
+        silent_seconds: after which a box counts as silent.
+        now: UTC seconds.
+    """
     up = GaugeMetricFamily("filterd_box_up", "1 when the box was heard of lately, else 0.", labels=_BOX)
     seen = GaugeMetricFamily(
         "filterd_box_last_seen_timestamp_seconds", "When the box last delivered; 0: never.", labels=_BOX
@@ -33,16 +41,16 @@ def box_metrics(snapshot: Snapshot, settings: MonitorSettings, now: float) -> It
         (column, CounterMetricFamily(f"filterd_box_{column}", text, labels=_BOX))
         for column, text in _COUNTERS
     ]
-    for box, (school, _digest) in settings.boxes.items():
+    for box, school in boxes.items():
         labels, row = [school, box], snapshot.boxes.get((school, box))
         last_seen = row.last_seen if row is not None else 0
-        up.add_metric(labels, int(_is_recent(last_seen, settings, now)))
+        up.add_metric(labels, int(is_recent(last_seen, silent_seconds, now)))
         seen.add_metric(labels, last_seen)
         missing.add_metric(labels, snapshot.missing.get((school, box), 0))
         for column, family in counters:
             family.add_metric(labels, getattr(row, column) if row is not None else 0)
     yield from (up, seen, missing, *(family for _column, family in counters))
-    yield from _reports(_fresh(snapshot, settings, now))
+    yield from _reports(_fresh(snapshot, boxes, silent_seconds, now))
 
 
 _COUNTERS = (
@@ -52,14 +60,6 @@ _COUNTERS = (
     ("future_events", "Events dated over a day ahead: the box's clock is wrong."),
     ("ignored_values", "Health values of the box that this version does not know."),
 )
-
-
-def _is_recent(at: float, settings: MonitorSettings, now: float) -> bool:
-    """Tell whether a time of our own clock is recent; one in the future is not.
-
-    It was taken before the clock was set back.
-    """
-    return now - settings.limits.silent_seconds <= at <= now + _CLOCK_SLACK
 
 
 class _Report:
@@ -73,17 +73,13 @@ class _Report:
         self.values = combined([json.loads(row.health) for row in rows])
 
 
-def _fresh(snapshot: Snapshot, settings: MonitorSettings, now: float) -> list[_Report]:
+def _fresh(snapshot: Snapshot, boxes: Mapping[str, str], silent_seconds: float, now: float) -> list[_Report]:
     """Return the reports that are young enough to be believed."""
     rows: dict[tuple[str, str], list[Row[Any]]] = {}
     for row in snapshot.reports:
-        if _is_recent(row.received, settings, now):
+        if is_recent(row.received, silent_seconds, now):
             rows.setdefault((row.school, row.box), []).append(row)
-    return [
-        _Report(school, box, rows[school, box])
-        for box, (school, _digest) in settings.boxes.items()
-        if (school, box) in rows
-    ]
+    return [_Report(school, box, rows[school, box]) for box, school in boxes.items() if (school, box) in rows]
 
 
 def _reports(reports: list[_Report]) -> Iterator[Metric]:

@@ -1,6 +1,6 @@
 """``GET /metrics``: what the store knows of schools and boxes, as Prometheus' text format.
 
-Labels are bounded (schools and boxes by the settings, groups, tiers and categories by labels.py) and never
+Labels are bounded (schools and boxes by the directory, groups, tiers and categories by labels.py) and never
 hold a name, a client or a pseudonym.
 """
 
@@ -14,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from filterd.errors import StoreError
+from filterd.monitor.access.directory import Directory
+from filterd.monitor.access.registry import Registry
 from filterd.monitor.metrics.boxes import box_metrics
 from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.metrics.meter import Meter
@@ -28,9 +30,17 @@ class Exposition:
     """Renders /metrics, one scrape at a time."""
 
     def __init__(
-        self, settings: MonitorSettings, store: Store, meter: Meter, labels: LabelBook, clock: Clock
+        self,
+        settings: MonitorSettings,
+        store: Store,
+        registry: Registry,
+        *,
+        meter: Meter,
+        labels: LabelBook,
+        clock: Clock,
     ) -> None:
         self._settings = settings
+        self._registry = registry
         self._store = store
         self._meter = meter
         self._labels = labels
@@ -41,13 +51,16 @@ class Exposition:
         """Return the exposition; with a store that cannot be read only the endpoint's own metrics."""
         async with self._turn:
             try:
+                directory = await self._registry.directory()
                 snapshot = await self._store.read(load)
             except StoreError:
-                snapshot = None
+                directory, snapshot = Directory(), None
             families = [*self._own(snapshot)]
             if snapshot is not None:
-                families += _schools(snapshot, self._settings)
-                families += box_metrics(snapshot, self._settings, self._clock())
+                now = self._clock()
+                boxes = directory.boxes(now)
+                families += _schools(snapshot, directory, directory.school_ids(now))
+                families += box_metrics(snapshot, boxes, self._settings.limits.silent_seconds, now)
             return await asyncio.to_thread(self._text, families)
 
     def _text(self, families: list[Metric]) -> bytes:
@@ -92,8 +105,14 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return family
 
 
-def _schools(snapshot: Snapshot, settings: MonitorSettings) -> Iterator[Metric]:
-    schools = settings.schools
+def _schools(snapshot: Snapshot, directory: Directory, schools: set[str]) -> Iterator[Metric]:
+    info = GaugeMetricFamily(
+        "filterd_school_info", "Always 1; where a noted school is.", labels=["school", "region", "district"]
+    )
+    for school in directory.noted_schools():
+        info.add_metric([school.id, school.region, school.district], 1)
+    if info.samples:
+        yield info
     queries = CounterMetricFamily(
         "filterd_queries",
         "Lookups by outcome, as the boxes counted them; each counted once.",

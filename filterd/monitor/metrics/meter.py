@@ -61,6 +61,12 @@ class Meter:
             ["table"],
             registry=self.registry,
         )
+        self.notices = Counter(
+            "filterd_webhook_notices",
+            "Notices to the webhook by what became of them: told, failed (tried again), dropped.",
+            ["result"],
+            registry=self.registry,
+        )
         self.connections_refused = Counter(
             "filterd_http_connections_refused",
             "Connections closed because too many were open.",

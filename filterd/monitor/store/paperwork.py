@@ -31,6 +31,12 @@ def _at(name: str) -> Column[int]:
 
 _count = _at
 
+
+def _later(name: str) -> Column[int]:
+    """Return the column of a time that is not known yet: 0."""
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
 # A school as the region knows it; a school without a box stands here too, so that it is missed.
 SCHOOLS = Table(
     "schools",
@@ -63,12 +69,14 @@ TOKENS = Table(
     sqlite_with_rowid=False,
 )
 
-# "Please look at this block again" (R14), from pupils, parents and staff; holds nothing about who asked.
+# "Please look at this block again", or "this site should be blocked" (R14), from pupils, parents and staff;
+# holds nothing about who asked.
 REVIEW_REQUESTS = Table(
     "review_requests",
     METADATA,
     _key("school"),
     Column("number", BigInteger, primary_key=True),
+    Column("kind", _ID, nullable=False, server_default="unblock"),  # "unblock", "report"
     _at("asked"),
     _id("asked_as"),  # "pupil", "parent", "staff"
     _text("domain"),
@@ -96,6 +104,9 @@ SUBMISSIONS = Table(
     _id("state"),  # "candidate", "prepared", "sent", "confirmed", "refused"
     _at("created"),
     _at("changed"),
+    _later("prepared"),  # when each state was first reached: a month counts what happened in it
+    _later("sent"),
+    _later("decided"),  # confirmed or refused
     sqlite_with_rowid=False,
 )
 
@@ -160,6 +171,19 @@ REPORTS = Table(
     _text("document"),  # JSON of reports/monthly, from which every format and language is rendered
     _text("signed_by"),  # "" until the person responsible signs it
     _at("signed"),
+    sqlite_with_rowid=False,
+)
+
+# What is still to be told by webhook (R17): only that there is something to read. Emptied as it is told.
+NOTICES = Table(
+    "notices",
+    METADATA,
+    _key("school"),
+    Column("id", String(32), primary_key=True),  # random: the receiver knows a repeated one by it
+    _id("kind"),  # "card", "review"
+    _at("created"),
+    _count("attempts"),
+    _at("next"),
     sqlite_with_rowid=False,
 )
 

@@ -94,7 +94,7 @@ class Store:
                     return await work(connection)
             except SQLAlchemyError as error:
                 fault = error
-            raise await self._failed(fault, generation)
+            raise await self._failed(fault, generation) from fault
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a connection that sees one snapshot.

@@ -14,11 +14,17 @@ from typing import Any
 import structlog
 from aiohttp import web, web_response
 from aiohttp.typedefs import Handler, Middleware
+from pydantic import BaseModel
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import StoreError
+from filterd.monitor.access.directory import Directory
 from filterd.monitor.access.doorkeeper import Caller, Doorkeeper
+from filterd.monitor.access.rates import Rates
+from filterd.monitor.access.registry import Registry
+from filterd.monitor.access.status import BoxStatus, statuses
+from filterd.monitor.access.tls import common_names
 from filterd.monitor.ingest import decode
 from filterd.monitor.ingest.accept import Ingest
 from filterd.monitor.metrics import exposition
@@ -26,9 +32,10 @@ from filterd.monitor.metrics.exposition import Exposition
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.problems import CONTENT_TYPE, Problem
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store.store import Store
-from filterd.monitor.web import listing
+from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.web import listing, openapi, roster
 from filterd.monitor.web.body import Budget, read_text
+from filterd.monitor.web.operations import OPERATIONS, index
 from filterd.monitor.web.quiet import Quiet
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +44,7 @@ _log = structlog.get_logger(__name__)
 # cannot parse); this constant is the one place that all responses take it from.
 web_response.SERVER_SOFTWARE = "filterd"  # type: ignore[attr-defined]
 
+_PROBES = frozenset({"/healthz", "/readyz"})
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -44,17 +52,6 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-}
-INDEX = {
-    "filterd": "monitor",
-    "endpoints": {
-        "/v1/batches": "POST: deliveries of boxes, with the box's token",
-        "/v1/events": "GET: blocked lookups, newest first, for the admin; narrowed by "
-        + ", ".join(listing.PARAMETERS),
-        "/metrics": "GET: Prometheus metrics",
-        "/healthz": "GET: 200 while the program runs",
-        "/readyz": "GET: 200 while the store can be written",
-    },
 }
 
 
@@ -64,9 +61,11 @@ class Services:
 
     settings: MonitorSettings
     store: Store
+    registry: Registry
     ingest: Ingest
     exposition: Exposition
     meter: Meter
+    clock: Clock
 
 
 class Api:
@@ -75,6 +74,10 @@ class Api:
     def __init__(self, services: Services) -> None:
         self._s = services
         self._door = Doorkeeper(services.settings)
+        self._document = openapi.document(
+            page=services.settings.limits.page,
+            metrics_need_token=services.settings.metrics_token_sha256 is not None,
+        )
         self._quiet = Quiet()
         self._budget = Budget(services.settings.limits, services.meter)
 
@@ -84,7 +87,8 @@ class Api:
         meter, limits = self._s.meter, self._s.settings.limits
         box = ""
         try:
-            box, school = self._door.box(caller_of(request))
+            directory = await self._s.registry.directory()
+            box, school = self._door.box(caller_of(request), directory, self._s.clock())
             with self._budget.delivery() as held:
                 text = await read_text(request, held, limits)
                 meter.bytes.inc(held.size - len(text))
@@ -120,6 +124,37 @@ class Api:
         rows = await self._s.store.read(lambda c: _all(c, statement))
         return _json(listing.document(rows, wanted, hidden))
 
+    async def schools(self, request: web.Request) -> web.Response:
+        """``GET /v1/schools``: a page of schools, for the admin."""
+        self._door.admin(caller_of(request))
+        directory, boxes, now = await self._roster()
+        page = self._s.settings.limits.page
+        return _shown(roster.schools_page(directory, boxes, list(request.query.items()), page, now))
+
+    async def boxes(self, request: web.Request) -> web.Response:
+        """``GET /v1/boxes``: a page of boxes, for the admin."""
+        self._door.admin(caller_of(request))
+        _directory, boxes, _now = await self._roster()
+        page = self._s.settings.limits.page
+        return _shown(roster.boxes_page(boxes, list(request.query.items()), page))
+
+    async def _roster(self) -> tuple[Directory, list[BoxStatus], float]:
+        directory, now = await self._s.registry.directory(), self._s.clock()
+        silent = self._s.settings.limits.silent_seconds
+        boxes = await self._s.store.read(lambda c: statuses(c, directory, silent_seconds=silent, now=now))
+        return directory, boxes, now
+
+    async def targets(self, request: web.Request) -> web.Response:
+        """``GET /v1/targets``: for Prometheus' HTTP service discovery."""
+        self._door.metrics(caller_of(request))
+        directory = await self._s.registry.directory()
+        found = roster.targets(directory, self._s.settings, request.host, self._s.clock())
+        return web.json_response(text=roster.text_of(found))
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """``GET /v1/openapi.json``."""
+        return _json(self._document)
+
     async def metrics(self, request: web.Request) -> web.Response:
         """``GET /metrics``."""
         self._door.metrics(caller_of(request))
@@ -137,23 +172,14 @@ class Api:
 
     async def index(self, _request: web.Request) -> web.Response:
         """``GET /``: where to go on."""
-        return _json(INDEX)
+        return _json(index())
 
 
 def make_app(services: Services) -> web.Application:
     """Return the application."""
     api = Api(services)
-    app = web.Application(middlewares=[_errors(services.meter)])
-    app.add_routes(
-        [
-            web.get("/", api.index),
-            web.get("/healthz", api.healthz),
-            web.get("/metrics", api.metrics),
-            web.get("/readyz", api.readyz),
-            web.get("/v1/events", api.events),
-            web.post("/v1/batches", api.batches),
-        ]
-    )
+    app = web.Application(middlewares=[_errors(services.meter), _rates(services)])
+    app.add_routes([web.route(one.method, one.path, getattr(api, one.handler)) for one in OPERATIONS])
     app.on_response_prepare.append(_secure)
     return app
 
@@ -164,11 +190,15 @@ def caller_of(request: web.Request) -> Caller:
     for name, value in request.headers.items():
         headers.setdefault(name.lower(), []).append(value)
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    return Caller(peer=str(peer[0]) if peer else "", headers=headers)
+    return Caller(str(peer[0]) if peer else "", headers, common_names(request.transport))
 
 
 async def _all(connection: AsyncConnection, statement: Select[Any]) -> list[Row[Any]]:
     return list((await connection.execute(statement)).all())
+
+
+def _shown(model: BaseModel) -> web.Response:
+    return _json(model.model_dump())
 
 
 def _json(value: object, status: int = 200, content_type: str = "application/json") -> web.Response:
@@ -179,6 +209,24 @@ def _json(value: object, status: int = 200, content_type: str = "application/jso
 async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+
+
+def _rates(services: Services) -> Middleware:
+    """Hold callers to their rate; probes of the program's own supervisor are not counted."""
+    door, buckets = Doorkeeper(services.settings), Rates(services.settings.limits, time.monotonic)
+
+    @web.middleware
+    async def rates(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in _PROBES:
+            caller = caller_of(request)
+            try:
+                directory = await services.registry.directory()
+            except StoreError:  # then nothing of the store can be asked either: count by address
+                directory = Directory.of_settings(services.settings)
+            buckets.take(door.holder(caller, directory, services.clock()), caller.peer)
+        return await handler(request)
+
+    return rates
 
 
 def _errors(meter: Meter) -> Middleware:

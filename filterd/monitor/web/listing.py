@@ -6,7 +6,6 @@ hide others. Names of illegal content are never shown, and cannot be found out b
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,12 +15,10 @@ from typing import Any
 from sqlalchemy import BigInteger, LargeBinary, Row, Select, String, desc, literal, or_, select, tuple_
 
 from filterd.monitor.metrics.labels import NONE
-from filterd.monitor.problems import Problem
 from filterd.monitor.store.schema import EVENTS
+from filterd.monitor.web.paging import bad, bad_cursor, key_of, limit_of, make_cursor, values_of
 
 PARAMETERS = ("school", "since", "category", "name", "limit", "cursor")
-_DEFAULT_PAGE = 100
-_MAX_VALUE = 2048
 _HIDDEN = ("domain", "name", "rule")
 _SHOWN = (
     "school",
@@ -61,21 +58,15 @@ def parse_filter(query: Iterable[tuple[str, str]], page: int) -> Filter:
         page: the most events a page may have.
 
     Raises:
-        Problem: 400 naming the parameter that is unknown, given twice or wrong.
+        Problem: 400 naming the parameter that is unknown, given twice or wrong; 404 for a cursor not ours.
     """
-    values: dict[str, str] = {}
-    for name, value in query:
-        if name not in PARAMETERS:
-            raise _bad("a parameter is not known here", f"the parameters are {', '.join(PARAMETERS)}")
-        if name in values or len(value) > _MAX_VALUE or "\0" in value or not value:
-            raise _bad(f"{name} is empty, too long or given twice", "give it once")
-        values[name] = value
+    values = values_of(query, PARAMETERS)
     return Filter(
         school=values.get("school"),
         since=_since(values),
         category="" if values.get("category") == NONE else values.get("category"),
         name=values["name"].lower().removesuffix(".") if "name" in values else None,
-        limit=_limit(values, page),
+        limit=limit_of(values, page),
         after=_cursor(values),
     )
 
@@ -119,10 +110,6 @@ def _event(row: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, object]:
     return event
 
 
-def _bad(detail: str, remedy: str) -> Problem:
-    return Problem(400, "bad-parameter", detail, remedy=remedy)
-
-
 def _since(values: Mapping[str, str]) -> int | None:
     text = values.get("since")
     if text is None:
@@ -135,20 +122,13 @@ def _since(values: Mapping[str, str]) -> int | None:
             raise ValueError  # noqa: TRY301 - the same answer as for any other wrong time
         return int(time.timestamp())
     except (ValueError, OverflowError):
-        raise _bad(
+        raise bad(
             "since is not a time", "write seconds since 1970 or a time with its zone, as 2026-11-23T08:00:00Z"
         ) from None
 
 
-def _limit(values: Mapping[str, str], page: int) -> int:
-    text = values.get("limit", str(min(_DEFAULT_PAGE, page)))
-    if not (text.isascii() and text.isdecimal() and len(text) < 7 and 1 <= int(text) <= page):
-        raise _bad("limit is out of range", f"write a number from 1 to {page}")
-    return int(text)
-
-
 def _make_cursor(bucket: int, school: str, key: bytes) -> str:
-    return base64.urlsafe_b64encode(key + f"{bucket}.{school}".encode()).decode().rstrip("=")
+    return make_cursor(key + f"{bucket}.{school}".encode())
 
 
 def _cursor(values: Mapping[str, str]) -> tuple[int, str, bytes] | None:
@@ -156,10 +136,10 @@ def _cursor(values: Mapping[str, str]) -> tuple[int, str, bytes] | None:
     if text is None:
         return None
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = key_of(text)
         bucket, _, school = raw[16:].decode().partition(".")
         if not (school and bucket.isascii() and bucket.isdecimal() and len(bucket) < 15) or "\0" in school:
             raise ValueError  # noqa: TRY301 - the same answer as for any other wrong cursor
         return int(bucket), school, raw[:16]
     except (ValueError, binascii.Error):
-        raise _bad("the cursor is none of ours", "take next of the page before, or leave it away") from None
+        raise bad_cursor() from None

@@ -112,6 +112,11 @@ def test_bad_usage_names_its_batch(make: Any, change: dict[str, Any]) -> None:
     assert refused(make.delivery(make.batch(9, [], [make.usage(**change)]))).extra["sequence"] == 9
 
 
+def test_an_hour_of_uptime_begins_with_the_hour(make: Any) -> None:
+    batch = make.batch(9, [], []) | {"alive": [{"hour": 3601, "steps": 1}]}
+    assert refused(make.delivery(batch)).extra["sequence"] == 9
+
+
 @pytest.mark.parametrize("sequences", [(2, 1), (1, 1), (5, 6, 6)])
 def test_sequences_must_ascend(make: Any, sequences: tuple[int, ...]) -> None:
     problem = refused(make.delivery(*(make.batch(n) for n in sequences)))

@@ -6,6 +6,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+pytestmark = pytest.mark.both_engines
+
 BUCKET = 1_795_000_000 - 1_795_000_000 % 300
 
 
@@ -89,7 +91,7 @@ async def test_pages_are_whole_and_steady_while_events_arrive(monitor: Any, make
         "nonsense=1", "limit=0", "limit=501", "limit=x", "limit=-1", "limit=1e3", "limit=²",
         "since=yesterday", "since=2026-11-18T11:00:00", "since=-1", "since=99999999999999", "school=",
         "school=a&school=b",
-        "cursor=x", "cursor=%00", "cursor=AAAA", "cursor=" + "A" * 3000, "name=%00",
+        "cursor=%00", "cursor=" + "A" * 3000, "name=%00",
     ],
 )  # fmt: skip
 async def test_wrong_parameters_are_400_with_a_remedy(monitor: Any, query: str) -> None:
@@ -99,11 +101,22 @@ async def test_wrong_parameters_are_400_with_a_remedy(monitor: Any, query: str) 
 
 
 @pytest.mark.parametrize(
-    "raw", [b"x" * 16 + b"1", b"x" * 16 + b"1.", b"x" * 16 + b"one.school", b"x" * 16 + b"1.\xff", b""]
+    "raw",
+    [
+        b"x",
+        b"\0\0\0",
+        b"x" * 16 + b"1",
+        b"x" * 16 + b"1.",
+        b"x" * 16 + b"one.school",
+        b"x" * 16 + b"1.\xff",
+        b"",
+    ],
 )
-async def test_forged_cursors_are_400(monitor: Any, raw: bytes) -> None:
+async def test_forged_cursors_are_404(monitor: Any, raw: bytes) -> None:
     cursor = base64.urlsafe_b64encode(raw).decode().rstrip("=") or "="
-    assert (await monitor.get(f"/v1/events?cursor={cursor}"))[0] == 400
+    status, problem = await monitor.get(f"/v1/events?cursor={cursor}")
+    assert (status, problem["code"]) == (404, "no-page")
+    assert problem["remedy"]
 
 
 @pytest.mark.parametrize("text", ["a'b", 'a"b', "a;DROP TABLE events", "а\u202eб", "🙂", "%25_"])

@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 Columns: TypeAlias = list[sa.Column[Any]]
+_STEPS = ("prepared", "sent", "decided")
 
 _TABLES = (
     *("usage_days", "usage_months", "device_days", "dirty_days", "box_hours", "selftests"),
@@ -25,6 +26,7 @@ _TABLES = (
         "releases",
         "facts",
         "reports",
+        "notices",
         "audit",
     ),
 )
@@ -108,6 +110,7 @@ def _make_paperwork() -> None:
         "review_requests",
         keys=[*_ids("school"), *_numbers("number")],
         values=[
+            sa.Column("kind", sa.String(64), nullable=False, server_default="unblock"),
             *_numbers("asked"),
             *_ids("asked_as"),
             *_texts("domain"),
@@ -128,6 +131,7 @@ def _make_paperwork() -> None:
             *_texts("evidence reviewer"),
             *_ids("state"),
             *_numbers("created changed"),
+            *(sa.Column(name, sa.BigInteger, nullable=False, server_default="0") for name in _STEPS),
         ],
     )
     _make(
@@ -166,6 +170,11 @@ def _make_reports() -> None:
         "reports",
         keys=[*_ids("school scope"), *_numbers("month version")],
         values=[*_numbers("made"), _hash("sha256"), *_texts("document signed_by"), *_numbers("signed")],
+    )
+    _make(
+        "notices",
+        keys=[*_ids("school"), sa.Column("id", sa.String(32), nullable=False)],
+        values=[*_ids("kind"), *_numbers("created attempts next")],
     )
     _make(
         "audit",
