@@ -226,10 +226,18 @@ def people(school: str) -> list[tuple[Table, list[dict[str, Any]]]]:
             paper.SUBMISSIONS,
             [
                 submission | {"number": 1, "state": "candidate", "changed": BEGIN + 10},
-                submission | {"number": 2, "state": "prepared", "changed": BEGIN + 10},
-                submission | {"number": 3, "state": "sent", "changed": BEGIN + 10},
-                submission | {"number": 4, "state": "confirmed", "changed": END - 1},
-                submission | {"number": 5, "state": "confirmed", "changed": END},
+                submission | {"number": 2, "state": "prepared", "changed": END, "prepared": BEGIN},
+                submission | {"number": 3, "state": "sent", "prepared": BEGIN, "sent": BEGIN + 9},
+                submission
+                | {"number": 4, "state": "confirmed", "prepared": BEGIN, "sent": END - 9, "decided": END - 1},
+                submission
+                | {
+                    "number": 5,
+                    "state": "confirmed",
+                    "prepared": BEGIN - 9,
+                    "sent": BEGIN - 1,
+                    "decided": END,
+                },
             ],
         ),
         (

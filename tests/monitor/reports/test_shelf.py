@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -9,6 +10,7 @@ import pytest
 from _reportseed import AFTER, BEGIN, CELLS, END, OCTOBER, Seed, people
 
 from filterd.errors import ReportError
+from filterd.monitor import audit
 from filterd.monitor.reports import shelf
 from filterd.monitor.reports.read import Area
 from filterd.monitor.store.schema import DEVICE_DAYS, USAGE_MONTHS
@@ -60,9 +62,9 @@ async def test_newer_lists_make_no_corrected_version(desk, report_of, database):
     assert (await report_of(desk, "s001")).standing == first.standing
 
 
-async def test_a_submission_that_goes_on_later_stays_counted(desk, report_of, database):
+async def test_a_submission_that_is_put_back_later_stays_counted(desk, report_of, database):
     first = await report_of(desk, "s001")
-    change(database, "UPDATE submissions SET state = 'sent', changed = ? WHERE number = 2", END + 5)
+    change(database, "UPDATE submissions SET state = 'candidate', prepared = ? WHERE number = 2", 0)
     again = await report_of(desk, "s001")
     assert (again.standing, again.document.submissions.prepared) == (first.standing, 3)
 
@@ -86,6 +88,18 @@ async def test_signing(desk, report_of, told):
     signed = await shelf.sign(desk.store, AREA, OCTOBER, f"  {NAME} ", now=AFTER)
     assert (signed.standing.signed_by, signed.standing.signed) == (NAME, int(AFTER))
     assert signed.text == kept.text
+
+    async def log(connection):
+        return await audit.show(connection, "s001", 9)
+
+    (row,) = await desk.store.read(log)
+    assert (row.who, row.what) == (NAME, "report.sign")
+    assert json.loads(row.details) == {
+        "month": "2026-10",
+        "scope": "",
+        "version": 1,
+        "sha256": kept.standing.sha256,
+    }
     page = told(signed, "ru")
     assert page.marks == ()
     assert ("Подписан", f"{NAME}, 02.11.2026 00:00") in page.facts
