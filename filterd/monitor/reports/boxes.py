@@ -19,7 +19,7 @@ from filterd.monitor.store.schema import BOX_HOURS, BOXES, PROCESSES, SELFTESTS
 async def add_boxes(
     connection: AsyncConnection, found: Mapping[str, Tally], begin: int, end: int, zone: tzinfo
 ) -> set[str]:
-    """Add uptime, outages and the age of the lists; return the schools that have a box."""
+    """Add uptime, outages and the age of the lists; return the schools that had a box."""
     hours: dict[str, list[tuple[int, int]]] = defaultdict(list)
     box = BOX_HOURS.c
     statement = select(box.school, box.hour, box.steps).where(
@@ -35,7 +35,7 @@ async def add_boxes(
             if first > begin:
                 found[school].since = datetime.fromtimestamp(first, zone).date()
     await _add_lists(connection, found, end, zone)
-    return set(first_seen)
+    return {school for school, since in first_seen.items() if since < end}
 
 
 async def _first_seen(connection: AsyncConnection, found: Mapping[str, Tally]) -> dict[str, int]:

@@ -52,6 +52,9 @@ async def test_r15_blocked_rewritten_and_allowed_are_told_apart(kept, told):
     assert rows["Rewritten (safe search)"][0] == 900
     assert rows["Allowed"][0] == 100_017  # an answer that was stale was allowed, too
     assert sum(row[0] for name, row in rows.items() if name != "All queries") == rows["All queries"][0]
+    beside = table(told(kept), 4, 1)
+    assert beside["Blocked, without advertising and trackers"] == [blocked - 107_299]
+    assert beside["The same as a share of all queries"] == [round((blocked - 107_299) / traffic.queries, 4)]
 
 
 async def test_coverage(kept, told):
@@ -156,6 +159,7 @@ async def test_a_school_with_too_few_devices_shows_only_what_all_may_know(desk_o
     rows = kept.document.categories.rows
     assert all(row.total is None for row in rows)
     assert table(told(kept), 4)["Blocked"] == [None, None]
+    assert list(table(told(kept), 4, 1).values()) == [[None], [None]]
 
 
 async def test_devices_are_counted_once_over_the_days(desk_of, report_of):
