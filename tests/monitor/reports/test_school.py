@@ -243,6 +243,26 @@ async def test_damaged_values_of_a_box_do_not_spoil_the_report(desk_of, report_o
     assert document.learning.answered <= document.learning.tested
 
 
+async def test_a_hostile_box_cannot_put_a_domain_into_a_report(desk_of, report_of, told):
+    seed = Seed("s001", {("casino.kz", "evil.com"): (9, 90), ("adult", "middle"): (9, 80)})
+    bad = seed.selftest(END - HOUR) | {
+        "policy_version": "bad.org",
+        "failed": "x.ru",
+        "no_source": "y.ru",
+        "box": "b",
+    }
+    process = seed.process()
+    seed.process = lambda: process | {"health": '{"index_built": 1e300, "lists_oldest": -5}'}
+    desk = await desk_of(seed, (schema.SELFTESTS, [bad]))
+    kept = await report_of(desk, "s001")
+    for text in ("casino.kz", "evil.com", "bad.org", "x.ru", "y.ru"):
+        assert text not in kept.text
+    assert kept.document.traffic.blocked == 170
+    assert kept.document.row("[…]").total == 90
+    assert kept.document.policy.lists.built is None
+    assert told(kept).sections
+
+
 async def test_a_review_that_is_decided_later_is_open_at_the_end(desk_of, report_of):
     row = {
         "school": "s001",
