@@ -17,7 +17,6 @@ from filterd.monitor.reports.tally import Tally
 from filterd.monitor.reports.uptime import add_heartbeat
 from filterd.monitor.store.schema import BOX_HOURS, BOXES, PROCESSES, SELFTESTS
 
-
 _FAR: Final = 1 << 37  # UTC seconds: a time beyond is no time
 
 
