@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -65,7 +66,13 @@ class Desk:
         Raises:
             ReportError: there is no such school, or no school in the area.
         """
-        document = await self.document(area, period, progress)
+        try:
+            document = await self.document(area, period, progress)
+        except ValidationError as error:  # the last guard: a figure or text that no report may hold
+            raise ReportError(
+                f"the report of {area.id or 'all schools'} cannot be made: {error.errors()[0]['msg']}",
+                remedy="look at the titles, facts and ids of its schools",
+            ) from error
         return await shelf.keep(self.store, area, document, period.now)
 
     async def document(self, area: Area, period: Period, progress: Progress) -> Document:

@@ -75,6 +75,14 @@ async def test_schools_that_did_not_report_stand_there_by_name(desk, report_of, 
     assert states == {"reported": 6, "silent": 1, "no_box": 1}
 
 
+async def test_a_box_that_came_later_was_not_silent(desk_of, report_of):
+    seed = absent(Seed("later", up=0.0))
+    heard = seed.heard()
+    seed.heard = lambda: heard | {"first_seen": int(AFTER)}
+    document = (await report_of(await desk_of(seed), "almaty", "region")).document
+    assert [(row.state, row.uptime) for row in document.schools] == [("no_box", None)]
+
+
 async def test_a_district_has_its_own_schools_only(desk, report_of):
     found = (await report_of(desk, "bostandyk", "district")).document
     assert [row.school for row in found.schools] == ["far"]

@@ -260,3 +260,16 @@ async def test_columns_and_rows_of_tables_fit(kept, told):
                 for block in section.blocks:
                     if isinstance(block, Table) and block.columns:
                         assert {len(row) for row in block.rows} <= {len(block.columns)}
+
+
+async def test_odd_letters_break_no_format(desk_of, report_of, told):
+    odd = "a\x00b\x01c\x0b\ud800d\u202ee\ufffff" + "Ұ" * 3000 + "</style></svg>]]>\n{{ 7*7 }}{% raw %}"
+    odd = odd.replace("\x00", "").replace("\ud800", "")  # no database can hold these two
+    desk = await desk_of(Seed("s001", dict(CELLS), changes={"title_kk": odd, "responsible": odd}))
+    kept = await report_of(desk, "s001")
+    page = told(kept, "kk")
+    made = {form: rendered(page, kept.text, form) for form in FORMATS}
+    assert b"{{ 7*7 }}" in made["html"]
+    assert b"</style></svg>" not in made["html"]
+    assert load_workbook(BytesIO(made["xlsx"])).worksheets
+    assert made["pdf"].startswith(b"%PDF")

@@ -52,6 +52,9 @@ async def test_r15_blocked_rewritten_and_allowed_are_told_apart(kept, told):
     assert rows["Rewritten (safe search)"][0] == 900
     assert rows["Allowed"][0] == 100_017  # an answer that was stale was allowed, too
     assert sum(row[0] for name, row in rows.items() if name != "All queries") == rows["All queries"][0]
+    beside = table(told(kept), 4, 1)
+    assert beside["Blocked, without advertising and trackers"] == [blocked - 107_299]
+    assert beside["The same as a share of all queries"] == [round((blocked - 107_299) / traffic.queries, 4)]
 
 
 async def test_coverage(kept, told):
@@ -156,6 +159,7 @@ async def test_a_school_with_too_few_devices_shows_only_what_all_may_know(desk_o
     rows = kept.document.categories.rows
     assert all(row.total is None for row in rows)
     assert table(told(kept), 4)["Blocked"] == [None, None]
+    assert list(table(told(kept), 4, 1).values()) == [[None], [None]]
 
 
 async def test_devices_are_counted_once_over_the_days(desk_of, report_of):
@@ -237,6 +241,26 @@ async def test_damaged_values_of_a_box_do_not_spoil_the_report(desk_of, report_o
     document = (await report_of(desk, "s001")).document
     assert document.policy.tests.failed == ("gambling", "nonsense")
     assert document.learning.answered <= document.learning.tested
+
+
+async def test_a_hostile_box_cannot_put_a_domain_into_a_report(desk_of, report_of, told):
+    seed = Seed("s001", {("casino.kz", "evil.com"): (9, 90), ("adult", "middle"): (9, 80)})
+    bad = seed.selftest(END - HOUR) | {
+        "policy_version": "bad.org",
+        "failed": "x.ru",
+        "no_source": "y.ru",
+        "box": "b",
+    }
+    process = seed.process()
+    seed.process = lambda: process | {"health": '{"index_built": 1e300, "lists_oldest": -5}'}
+    desk = await desk_of(seed, (schema.SELFTESTS, [bad]))
+    kept = await report_of(desk, "s001")
+    for text in ("casino.kz", "evil.com", "bad.org", "x.ru", "y.ru"):
+        assert text not in kept.text
+    assert kept.document.traffic.blocked == 170
+    assert kept.document.row("[…]").total == 90
+    assert kept.document.policy.lists.built is None
+    assert told(kept).sections
 
 
 async def test_a_review_that_is_decided_later_is_open_at_the_end(desk_of, report_of):
