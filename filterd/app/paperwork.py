@@ -18,7 +18,7 @@ from filterd.config.load import Config
 from filterd.errors import StoreError
 from filterd.monitor.access.directory import Directory, configured
 from filterd.monitor.access.registry import load
-from filterd.monitor.access.status import BoxStatus, statuses
+from filterd.monitor.metrics.boxstatus import BoxStatus, statuses
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.engine import file_of, parse_url
 from filterd.monitor.store.store import Store, Work

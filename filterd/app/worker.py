@@ -73,6 +73,7 @@ class Worker:
     listeners: list[FastListener | UdpListener]
     index_version: str
     started: int
+    refused_version: str = ""
 
     def health(self) -> Health:
         """Return this process' state as the outbox keeps it; called by the writer's thread."""
@@ -93,6 +94,7 @@ class Worker:
         index = self.resolver.index
         return {
             "index_names": float(index.names),
+            "index_missing": float(not index.ready),
             "index_built": float(index.built_at),
             "memory_bytes": float(_resident_bytes()),
             "cpu_seconds": time.process_time(),
@@ -101,12 +103,13 @@ class Worker:
     def take_current_index(self) -> None:
         """Serve the current index if it is another one; a damaged one is refused and the old one stays."""
         path = activate.current(self.config.state.lists)
-        if path is None or path.parent.name == self.index_version:
+        if path is None or path.parent.name in (self.index_version, self.refused_version):
             return
         try:
             index = Index.open(path)
         except DomainIndexError as error:
             self.handler.counters["index_refused"] += 1
+            self.refused_version = path.parent.name
             log.error("index_refused", path=str(path), error=str(error))  # noqa: TRY400 - the line says all
             return
         old, self.resolver.index = self.resolver.index, index
@@ -182,8 +185,7 @@ class Changes:
 def build(config: Config, name: str) -> Worker:
     """Make the objects of the DNS process ``name``, which has an outbox of its own."""
     policy = policy_now(config, at=time.time())
-    path = activate.current(config.state.lists)
-    index = Index.open(path) if path is not None else Index.empty()
+    index, index_version = readable_index(config.state.lists)
     settings = config.server()
     neighbours = Neighbours(settings.lease_files)
     secret = load_secret(config.state.box_secret)
@@ -209,10 +211,27 @@ def build(config: Config, name: str) -> Worker:
         neighbours=neighbours,
         writer=writer,
         listeners=[],
-        index_version=path.parent.name if path is not None else "",
+        index_version=index_version,
         started=int(time.time()),
     )
     return worker
+
+
+def readable_index(folder: Path) -> tuple[Index, str]:
+    """Return the index in use and its version, or the newest other one that can be read.
+
+    With none that can, an empty one that is not ready: a damaged disk must not take the school's internet
+    down. The policy says what becomes of lookups then (``without_lists``, R21).
+    """
+    current = activate.current(folder)
+    others = [folder / version / activate.INDEX for version in reversed(activate.versions(folder))]
+    for path in dict.fromkeys([*([current] if current is not None else []), *others]):
+        try:
+            return Index.open(path), path.parent.name
+        except DomainIndexError as error:
+            log.error("index_unreadable", path=str(path), error=str(error))  # noqa: TRY400 - the line says all
+    log.critical("no_lists", remedy="lists are compiled anew in the background; see `filterd lists status`")
+    return Index.empty(), ""
 
 
 def _resident_bytes() -> int:

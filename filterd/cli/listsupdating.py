@@ -264,7 +264,7 @@ def exceptions(**options: Any) -> None:
     found = exceptions_now(_config(options))
     for one in found:
         click.echo(
-            f"{one.action:<6}{one.name:<40}{one.state:<9}review {one.review}  {one.author}: {one.reason}"
+            f"{one.action:<6}{one.name:<39} {one.state:<9}review {one.review}  {one.author}: {one.reason}"
         )
         for line in one.effects:
             click.echo(f"      {line}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +72,7 @@ def show(group: str | None, at_text: str, as_json: bool, configured: bool, **opt
                 continue
             by = f"  [{line.layer}{' ' if line.layer and line.place else ''}{line.place}]"
             why = f"  ({line.why})" if line.why else ""
-            click.echo(f"{line.section:<12}{line.subject:<24}{line.says}{by if by != '  []' else ''}{why}")
+            click.echo(f"{line.section:<12}{line.subject:<23} {line.says}{by if by != '  []' else ''}{why}")
         if not as_json:
             click.echo()
 
@@ -135,8 +136,10 @@ def diff(old: str, new: str, **options: Any) -> None:
 
 @policy.command()
 @click.argument("new")
-@click.option("--queries", type=_FILE, required=True,
+@click.option("--queries", type=_FILE,
               help="Names, one a line, with a count before or behind if there is one.")  # fmt: skip
+@click.option("--recorded", type=click.IntRange(1, 366), metavar="DAYS",
+              help="The blocked lookups that the endpoint here recorded in so many days.")  # fmt: skip
 @click.option(
     "--old", default="configured", show_default=True, metavar="POLICY", help="What to compare with."
 )
@@ -144,26 +147,42 @@ def diff(old: str, new: str, **options: Any) -> None:
 @at_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each group, kind and category.")
 @config_options
-def simulate(new: str, queries: Path, old: str, as_json: bool, **options: Any) -> None:
-    """List what NEW would newly block or allow of the lookups in a file, before it is put in force.
+def simulate(
+    new: str, queries: Path | None, recorded: int | None, old: str, as_json: bool, **options: Any
+) -> None:
+    """List what NEW would newly block or allow of lookups that were made, before it is put in force.
+
+    The lookups come from a file (--queries) or are those that were recorded (--recorded). Only blocked
+    lookups are recorded by name: with them it shows what NEW would open.
 
     NEW and --old as for `filterd policy diff`.
     """
+    if (queries is None) == (recorded is None):
+        raise click.UsageError("give one of --queries FILE and --recorded DAYS")
     from filterd.app.policyfiles import named  # noqa: PLC0415 - a command loads only what it needs
     from filterd.app.policysimulate import simulate as simulated  # noqa: PLC0415
+    from filterd.app.recorded import recorded_lines  # noqa: PLC0415
 
     config, now = _config(options), time.time()
     before, after = named(config, old, at=now), named(config, new, at=now)
     groups = [_known(one, after) for one in options["only"]] or list(after.groups)
     with ExitStack() as stack:
+        lines: Iterable[bytes]
+        if queries is not None:
+            lines, progress = stack.enter_context(queries.open("rb")), _progress(queries, stack)
+        else:
+            hidden = frozenset(one.id for one in after.categories.all if one.illegal)
+            since = int(now) - (recorded or 0) * 86_400
+            lines = recorded_lines(config, since=since, school=after.school, hidden=hidden)
+            progress = lambda _done: None  # noqa: E731
         found = simulated(
             before,
             after,
             _index(config, stack),
-            stack.enter_context(queries.open("rb")),
+            lines,
             groups=groups,
             at=instant_of(options["at_text"], after.zone),
-            progress=_progress(queries, stack),
+            progress=progress,
         )
     if not as_json:
         click.echo(f"{found.names} names, {found.lookups} lookups, {found.rejected} lines without a name")

@@ -209,7 +209,7 @@ class Config:
         boxes.setdefault(self.model.box, (school, _sha256(own_token)))
         return MonitorSettings(
             listen=tuple((endpoint.host, endpoint.port) for endpoint in model.listen),
-            database=model.database or f"sqlite+aiosqlite:///{self.state.store}",
+            database=self.database,
             boxes=MappingProxyType(boxes),
             admin_token_sha256=_sha256(admin_token),
             local_admin=model.local_admin,
@@ -242,6 +242,11 @@ class Config:
             client_ca=self._path(tls.client_ca) if tls.client_ca is not None else None,
             client=tls.client,
         )
+
+    @property
+    def database(self) -> str:
+        """URL of the endpoint's database."""
+        return self.model.monitor.database or f"sqlite+aiosqlite:///{self.state.store}"
 
     def dump(self) -> bytes:
         """Return the configuration for a child process; :func:`undump` reads it."""

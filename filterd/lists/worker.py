@@ -34,6 +34,7 @@ from filterd.lists.identity import content_of, expected
 from filterd.lists.papers import Papers
 from filterd.lists.report import CompileReport, parse_report
 from filterd.rules.categories import Categories, load_categories
+from filterd.rules.index import Index
 
 NICE: Final = 10  # added to the priority number: a compilation takes what serving leaves over
 _ERRORS: Final = {kind.__name__: kind for kind in (ListError, PolicyError, SourceError)}
@@ -108,6 +109,10 @@ def build(job: Job, progress: Report = lambda _step: None) -> CompileReport | No
 def _needless(lists: Sequence[Material], categories: Categories, folder: Path) -> bool:
     version = activate.current_version(folder)
     if version is None:
+        return False
+    try:
+        Index.open(folder / version / activate.INDEX).close()
+    except DomainIndexError:  # whatever speaks against another one: this one serves nobody
         return False
     content = expected(lists, categories)
     objection = history.standing(history.read(folder)).objection(content, time.time())

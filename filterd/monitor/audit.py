@@ -28,7 +28,8 @@ FIRST: Final = "0" * 64
 MOST_DETAILS: Final = 8192  # characters of JSON
 _WHO: Final = 200
 _LOCK: Final = 0x66696C74  # "filt": PostgreSQL's advisory lock of all chains; rows here are few
-_HEAD, _FLOOR = "audit_head", "audit_floor"  # MARKS: number of the newest row; of the last one retention took
+_HEAD, _FLOOR = "audit_head", "audit_floor"  # of the newest row; of the last one that retention took
+NAMES: Final = (_HEAD, _FLOOR)  # in MARKS, with a number in the place of a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,5 +203,5 @@ async def _heads(connection: AsyncConnection, schools: set[str] | None) -> dict[
 
 
 async def _marks(connection: AsyncConnection) -> dict[tuple[str, str], int]:
-    query = select(MARKS).where(MARKS.c.name.in_((_HEAD, _FLOOR)))
+    query = select(MARKS).where(MARKS.c.name.in_(NAMES))
     return {(row.school, row.name): row.at for row in await connection.execute(query)}

@@ -81,6 +81,7 @@ _ANSWERS = {
     "local_names": "local",
     "nxdomain_cuts": "nxdomain-cut",
     "any_to_tcp": "any-to-tcp",
+    "without_lists": "without-lists",
 }
 _DROPPED = {
     "spoof_drops": "misfit",
@@ -148,6 +149,7 @@ HEALTH: tuple[HealthMetric, ...] = (
     _gauge("udp_sockets", "filterd_upstream_udp_queries_in_flight", "Queries over UDP under way."),
     _counter("udp_socket_limit", "filterd_upstream_udp_limit", "Queries not sent: too many under way."),
     _gauge("index_names", "filterd_index_names", "Names in the compiled lists.", "min"),
+    _gauge("index_missing", "filterd_index_missing", "1 when no compiled lists can be read.", "max"),
     _gauge("index_built", "filterd_index_built_timestamp_seconds", "When the lists were compiled.", "min"),
     _gauge("lists_oldest", "filterd_lists_oldest_timestamp_seconds", "When the oldest was confirmed.", "min"),
     _gauge("lists_failed", "filterd_lists_failed", "Lists whose last update failed.", "max"),

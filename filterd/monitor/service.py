@@ -1,4 +1,4 @@
-"""The endpoint as a running service: store, retention and sockets, started in order and stopped in order.
+"""The endpoint as a running service: store, upkeep and sockets, started in order and stopped in order.
 
 Sets up no logging and no signals: its caller (the composition root, or a test) does.
 """
@@ -26,7 +26,8 @@ from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.store import Clock, Store
-from filterd.monitor.upkeep.retention import Retention
+from filterd.monitor.upkeep.scheduler import Scheduler
+from filterd.monitor.upkeep.tasks import upkeep_tasks
 from filterd.monitor.web.app import Services, make_app
 
 Ready = Callable[[Sequence[tuple[str, int]]], object]
@@ -59,8 +60,7 @@ async def serve_monitor(
         stack.push_async_callback(store.close)
         meter, labels = Meter(), LabelBook(settings.limits)
         registry = Registry(store, settings)
-        retention = Retention(store, settings, meter, clock)
-        ingest = Ingest(store, settings.limits, labels, clock)
+        ingest = Ingest(store, settings, labels, clock)
         stack.push_async_callback(ingest.close)
         services = Services(
             settings=settings,
@@ -71,8 +71,9 @@ async def serve_monitor(
             meter=meter,
             clock=clock,
         )
-        purging = asyncio.create_task(retention.run(), name="monitor-retention")
-        stack.push_async_callback(_cancelled, purging)
+        tasks = upkeep_tasks(store, settings, meter, clock)
+        upkeep = asyncio.create_task(Scheduler(tasks, store, meter).run(), name="monitor-upkeep")
+        stack.push_async_callback(_cancelled, upkeep)
         if settings.webhook is not None:
             webhook = Webhook(store, settings.webhook, meter, clock)
             telling = asyncio.create_task(webhook.run(), name="monitor-webhook")

@@ -17,6 +17,7 @@ NOT_AUTHORITATIVE = 20  # RFC 8914 section 4.21: a query without RD that would n
 NO_UPSTREAM = (Ede.NO_REACHABLE_AUTHORITY, "no upstream answered")
 NO_NETWORK = (Ede.NETWORK_ERROR, "no upstream can be reached")
 NO_SOCKET = (Ede.OTHER, "out of sockets")
+NO_LISTS = (Ede.NOT_READY, "the filter has no lists yet; policy: closed without lists")
 BUSY = (Ede.OTHER, "too many questions under way")
 BAD_DATA = (Ede.INVALID_DATA, "answer with a loop, over 12 aliases or over 64 targets")
 NO_RECURSION = (NOT_AUTHORITATIVE, "not known here, and recursion was not asked for")

@@ -116,6 +116,17 @@ def _local_names(core: Core, lookup: Lookup) -> Reply | None:
     return Reply(packet, "allowed", lookup.verdict, CONSTANT)
 
 
+def _without_lists(core: Core, lookup: Lookup) -> Reply | None:
+    if lookup.index.ready or lookup.unfiltered or lookup.verdict.reason is not Reason.DEFAULT:
+        return None
+    core.counts["without_lists"] += 1
+    request = lookup.request
+    if not request.view.closed_without_lists:
+        return None
+    packet = synthesis.simple(request.query, Rcode.SERVFAIL, limit=request.limit, ede=reasons.NO_LISTS)
+    return Reply(packet, "failed", lookup.verdict)
+
+
 def _any_over_udp(core: Core, lookup: Lookup) -> Reply | None:
     if lookup.key.qtype != Type.ANY or lookup.request.transport != "udp":
         return None
@@ -209,6 +220,12 @@ STAGES: tuple[Stage, ...] = (
         _safe_search,
     ),
     Stage("local_names", "after policy: a local name cannot open what a lock closes", _local_names),
+    Stage(
+        "without_lists",
+        "after what is answered without lists; before every source of data: fail open or closed is the"
+        " policy's choice (R21)",
+        _without_lists,
+    ),
     Stage(
         "any_over_udp",
         "after policy: ANY of a blocked name is blocked; before data, which it would amplify (RFC 8482)",

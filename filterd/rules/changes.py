@@ -75,6 +75,8 @@ def _of_group(old: Policy, new: Policy, group: str) -> Iterator[str]:
     yield from _of_rules(before, after)
     if before.answer != after.answer:
         yield f"a block is answered by {after.answer.mode}, ttl {after.answer.ttl}"
+    if before.closed_without_lists != after.closed_without_lists:
+        yield f"without lists lookups {'are refused' if after.closed_without_lists else 'go on'} now"
     for name in after.rebinding_allow - before.rebinding_allow:
         yield f"{names.to_unicode(name)} may have private addresses now"
     for name in before.rebinding_allow - after.rebinding_allow:

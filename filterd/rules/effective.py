@@ -20,7 +20,7 @@ class Line:
 
     Attributes:
         section: ``group``, ``schedule``, ``override``, ``category``, ``safe_search``, ``service``, ``name``,
-            ``answer`` or ``private``.
+            ``answer``, ``no_lists`` or ``private``.
         subject: what it is about, by id or name.
         says: what holds.
         layer: who decided it; empty where nobody had to.
@@ -118,5 +118,8 @@ def _says(rule: NameRule) -> str:
 def _answers(policy: Policy, view: View) -> Iterator[Line]:
     layer, place = policy.plans[view.group].frame.answer_from
     yield Line("answer", view.answer.mode, f"ttl {view.answer.ttl}", layer, place)
+    failing = policy.plans[view.group].frame.failing
+    says = "lookups are refused" if failing.closed else "lookups go on, by names and safe search alone"
+    yield Line("no_lists", "closed" if failing.closed else "open", says, failing.layer, failing.place)
     for name in sorted(view.rebinding_allow):
         yield Line("private", names.to_unicode(name), "may have private addresses")

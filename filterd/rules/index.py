@@ -116,9 +116,10 @@ class Index:
         version: identity of this build.
         built_at: UTC seconds of the build.
         names: how many names are listed.
+        ready: False for the stand-in of a box without lists: what it does not list may still be listed.
     """
 
-    __slots__ = ("_get", "_tops", "built_at", "lists", "names", "public", "version")
+    __slots__ = ("_get", "_tops", "built_at", "lists", "names", "public", "ready", "version")
 
     def __init__(
         self, get: Callable[[bytes], bytes | None], tops: Mapping[bytes, bytes | None], meta: IndexMeta
@@ -130,6 +131,7 @@ class Index:
         self.version = meta.version
         self.built_at = meta.built_at
         self.names = meta.names
+        self.ready = True
 
     @classmethod
     def open(cls, path: Path) -> Index:
@@ -163,8 +165,10 @@ class Index:
 
     @classmethod
     def empty(cls) -> Index:
-        """Return an index without a name: what a box has before its first compilation."""
-        return cls.of({}, version="empty")
+        """Return an index without a name, and not ready: what a box has when no compiled one can be read."""
+        index = cls.of({}, version="empty")
+        index.ready = False
+        return index
 
     def lookup(self, name: bytes) -> tuple[Match, ...]:
         """Return all entries that apply to a name, nearest listed name first.

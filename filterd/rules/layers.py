@@ -132,6 +132,11 @@ class Answer(_Model):
         )
 
 
+WithoutLists = Literal["open", "closed"]
+"""What becomes of lookups while the compiled lists cannot be read (R21): answered by names and safe search
+alone, or refused unless a name rule opens them."""
+
+
 class _Upper(_Model):
     """A layer above the schools: it can lock."""
 
@@ -143,6 +148,7 @@ class _Upper(_Model):
     names: LockableNames = Field(default_factory=LockableNames)
     timetable: TimetableModel | None = None
     answer: Answer | None = None
+    without_lists: WithoutLists | None = None
     rebinding_allow: list[NameText] = Field(default_factory=list, max_length=MAX_NAMES)
 
 
@@ -199,6 +205,7 @@ class School(_Model):
     timetable: TimetableModel | None = None
     schedule: list[Line] = Field(default_factory=list, max_length=MAX_LINES)
     answer: Answer | None = None
+    without_lists: WithoutLists | None = None
     rebinding_allow: list[NameText] = Field(default_factory=list, max_length=MAX_NAMES)
     groups: Annotated[list[Group], Field(min_length=1, max_length=MAX_GROUPS)]
 

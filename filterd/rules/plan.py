@@ -15,7 +15,7 @@ from filterd.rules.choices import Levels, rewrites_of
 from filterd.rules.merge import Standing, Standings
 from filterd.rules.overrides import Override, overridden
 from filterd.rules.schedule import ALWAYS, Schedule, State
-from filterd.rules.view import Level, NameRule, NameRules, View
+from filterd.rules.view import CATALOGUE, Level, NameRule, NameRules, View
 from filterd.wire.synthesis import BlockAnswer
 
 _MAX_KEPT = 64  # views of a group kept to be given again: more than a week has different hours
@@ -43,12 +43,24 @@ class Step(NamedTuple):
     place: str = ""
 
 
+class Failing(NamedTuple):
+    """What becomes of lookups while there are no lists (R21), who chose it, and where."""
+
+    closed: bool = False
+    layer: str = CATALOGUE
+    place: str = ""
+
+
+_OPEN = Failing()
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What is the same in all views of a group; attributes as of :class:`View`.
 
     Attributes:
         answer_from: layer that chose the answer, and where.
+        failing: what holds without lists.
     """
 
     categories: Categories
@@ -59,6 +71,7 @@ class Frame:
     rebinding_allow: frozenset[bytes]
     generation: int
     answer_from: tuple[str, str] = ("", "")
+    failing: Failing = _OPEN
 
 
 class Plan:
@@ -169,6 +182,7 @@ class Plan:
             place_of=_by_bit({by_id[one].bit: standing.place for one, standing in standings.items()}),
             answer=frame.answer,
             rebinding_allow=frame.rebinding_allow,
+            closed_without_lists=frame.failing.closed,
             generation=frame.generation,
         )
 

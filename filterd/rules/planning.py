@@ -18,7 +18,7 @@ from filterd.rules.merge import (
     tier_standings,
     wire_names_of,
 )
-from filterd.rules.plan import Frame, Plan, Step
+from filterd.rules.plan import Failing, Frame, Plan, Step
 from filterd.rules.schedule import Condition, Schedule
 from filterd.rules.timetable import Timetable
 from filterd.rules.timing import Times, TimetableModel
@@ -41,6 +41,7 @@ class Upper:
         self.timetables: list[tuple[TimetableModel | None, Section]] = []
         self.answer = Answer().value()
         self.answer_from = ("", "")
+        self.failing = Failing()
 
     def add(self, layer: Baseline | Region, name: str, section: Section) -> None:
         """Put a layer below those that were added before."""
@@ -56,6 +57,7 @@ class Upper:
         if layer.answer is not None:
             self.answer = layer.answer.value()
             self.answer_from = name, str(section.place("answer"))
+        self.failing = _failing(self.failing, layer, name, section)
 
 
 class Lower:
@@ -77,6 +79,7 @@ class Lower:
         self._answer, self._answer_from = upper.answer, upper.answer_from
         if school.answer is not None:
             self._answer, self._answer_from = school.answer.value(), (SCHOOL, str(own.place("answer")))
+        self._failing = _failing(upper.failing, school, SCHOOL, own)
         self._rebinding = upper.rebinding | wire_names_of(
             school.rebinding_allow, own.inner("rebinding_allow")
         )
@@ -105,6 +108,7 @@ class Lower:
             rebinding_allow=self._rebinding,
             generation=self._generation,
             answer_from=self._answer_from,
+            failing=self._failing,
         )
         schedule = steps.schedule(self._schedules)
         plan = Plan(frame, steps.made, schedule)
@@ -119,6 +123,23 @@ class Lower:
         return name_rules(part.names, layer, here.inner("names"), above, timed=timed) + service_rules(
             part.services, layer, here.inner("services"), above, services, timed=timed
         )
+
+
+def _failing(above: Failing, layer: Baseline | Region | School, name: str, section: Section) -> Failing:
+    """Return what holds without lists after a layer.
+
+    Raises:
+        PolicyError: it opens what a layer above closes; names both places.
+    """
+    if layer.without_lists is None:
+        return above
+    here = section.inner("without_lists")
+    if layer.without_lists == "open" and above.closed:
+        raise here.wrong(
+            f"`closed` is set at {above.place} and cannot be opened here",
+            remedy="remove it here, or ask whoever keeps that file",
+        )
+    return Failing(layer.without_lists == "closed", name, str(here.place()))
 
 
 class _Steps:

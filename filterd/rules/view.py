@@ -138,6 +138,7 @@ class View:
         place_of: where it is written, ``file:line:column``, by bit.
         answer: how a blocked question is answered.
         rebinding_allow: names (and all below) that may have private addresses.
+        closed_without_lists: while there are no lists only what a name rule opens is answered (R21).
         generation: number of the policy that made it; a memo entry is valid for one generation.
         valid_from: UTC seconds since which it is known to hold, None for ever; a clock set back behind it
             needs another view.
@@ -160,6 +161,7 @@ class View:
     place_of: Mapping[int, str] = field(default_factory=dict)
     answer: BlockAnswer = field(default_factory=BlockAnswer)
     rebinding_allow: frozenset[bytes] = frozenset()
+    closed_without_lists: bool = False
     generation: int = 1
     valid_from: float | None = None
     valid_until: float | None = None

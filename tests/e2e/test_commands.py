@@ -11,16 +11,22 @@ from pathlib import Path
 import pytest
 import yaml
 from _ask import ask
-from _programs import COMMAND, filterd, free_port
-from _world import SENIOR, TEACHER
+from _programs import COMMAND, filterd, free_port, until
+from _world import SCHOOL, SENIOR, TEACHER
 
+from filterd.cli import root
 from filterd.config.paths import shipped
 
 CATEGORIES = yaml.safe_load(shipped("blocklists", "categories.yaml").read_text())["categories"]
-COMMANDS = (
-    (), ("run",), ("serve",), ("monitor",), ("check",), ("explain",), ("selftest",), ("status",), ("reload",),
-    ("lists",), ("lists", "compile"), ("lists", "show"), ("lists", "find"),
-)  # fmt: skip
+
+
+def commands(command=root.root, words=()):
+    yield words
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*words, name))
+
+
+COMMANDS = tuple(commands())
 
 
 def fine(done):
@@ -374,3 +380,25 @@ def test_output_into_a_closed_pipe_is_no_crash(school):
     )
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_simulate_over_what_was_recorded(start, papers, unbound, tmp_path):
+    filterd = start(papers.config(unbound.server))
+    for name in ("casino.example", "www.casino.example", "illegal.example"):
+        assert ask(filterd.v4, name).blocked
+    new = tmp_path / "new.yaml"
+    opened = {"allow": [{"name": "casino.example", "reason": "a trial"}]}
+    new.write_text(yaml.safe_dump({**SCHOOL, "names": opened}, allow_unicode=True))
+    words = ("policy", "simulate", str(new), "--recorded", "1", "--group", "pupils", "--json")
+
+    def said():
+        lines = [json.loads(line) for line in fine(filterd.run(*words)).splitlines()]
+        return [line for line in lines if line["kind"] == "allowed"]
+
+    until(lambda: said() and said()[0]["names"] == 2, "both lookups recorded")
+    (line,) = said()
+    assert (line["category"], sorted(line["most"])) == (
+        "gambling",
+        [["casino.example", 1], ["www.casino.example", 1]],
+    )
+    assert "illegal.example" not in json.dumps(said())

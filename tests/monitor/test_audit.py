@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from filterd.errors import PaperworkError
 from filterd.monitor import audit
 from filterd.monitor.audit import Entry
+from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.store import Store
+from filterd.monitor.upkeep.retention import Retention
 
 pytestmark = pytest.mark.both_engines
 NOW = 1_795_000_000
@@ -117,6 +119,17 @@ async def test_retention_takes_whole_beginnings_and_the_rest_stays_whole(store: 
     assert row.number == 6
 
 
+async def test_retention_of_the_endpoint_leaves_a_chain_that_can_be_verified(
+    store: Store, settings: MonitorSettings
+) -> None:
+    await note(store, entry(), at=NOW - 1200 * 86_400)
+    await note(store, entry(), at=NOW)
+    deleted = await Retention(store, settings, Meter(), lambda: NOW).purge()
+    assert deleted["audit"] == 1
+    assert await faults(store) == []
+    assert [row.number for row in await store.read(lambda c: audit.show(c, None, 9))] == [2]
+
+
 @pytest.fixture(scope="module")
 def noted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database with ten rows in two chains, as the bytes of its file."""
@@ -149,7 +162,7 @@ _CHANGES = {
 
 
 @pytest.mark.sqlite_only
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_row_altered_taken_out_or_put_in_is_found(
     noted: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -175,6 +175,14 @@ def test_editors_find_the_schema_of_each_example():
         assert (path.parent / first.partition("=")[2]).is_file(), path
 
 
+def test_simulate_wants_one_source_of_lookups(compiled):
+    said = compiled.filterd("policy", "simulate", "configured", status=2)
+    assert "give one of --queries FILE and --recorded DAYS" in said
+    said = compiled.filterd("policy", "simulate", "configured", "--recorded", "7", status=1)
+    assert "nothing was recorded here" in said
+    assert "--state" in said
+
+
 @pytest.mark.realdata
 def test_simulate_replays_real_lookups(compiled, realdata):
     new = compiled.text(

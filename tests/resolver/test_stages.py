@@ -9,6 +9,7 @@ from filterd.resolver.core import Core
 from filterd.resolver.request import Request
 from filterd.resolver.settings import ResolverSettings
 from filterd.resolver.stages import FETCH_STAGES, STAGES, run
+from filterd.rules.index import Index
 from filterd.rules.verdict import Action, Reason
 from filterd.wire import names
 from filterd.wire.constants import Class, Type
@@ -44,6 +45,7 @@ def test_the_order_is_this():
         "policy",
         "safe_search",
         "local_names",
+        "without_lists",
         "any_over_udp",
         "fresh",
         "nxdomain_cut",
@@ -173,3 +175,32 @@ def test_made_here_may_be_reused_and_what_counts_may_not(bare):
     assert bare("casino.example")[0].keep > 0
     assert bare("localhost")[0].keep > 0
     assert bare("www.example", rd=False)[0].keep == 0
+
+
+def test_r21_open_without_lists_goes_on_and_is_counted(request_for):
+    bare = Bare(Index.empty(), request_for)
+    assert bare("casino.example") is None
+    assert bare.core.counts["without_lists"] == 1
+
+
+@pytest.mark.parametrize("qtype", ["A", "HTTPS", "TXT"])
+def test_r21_closed_without_lists_refuses_what_no_rule_opens(request_for, make_view, qtype):
+    bare = Bare(
+        Index.empty(), request_for, local_names={names.from_text("printer.example"): (b"\x0a\0\0\1",)}
+    )
+    view = make_view(allow=["diary.example"], block=["game.example"], closed_without_lists=True)
+    reply, message = bare("anything.example", qtype, view=view)
+    assert (reply.outcome, message.rcode(), reply.keep) == ("failed", 2, 0.0)
+    (error,) = [option for option in message.options if option.otype == 15]
+    assert error.code == 14
+    assert bare("www.diary.example", qtype, view=view) is None
+    assert bare("game.example", qtype, view=view)[0].outcome == "blocked"
+    assert bare("localhost", qtype, view=view)[0].outcome == "allowed"
+    assert bare("printer.example", qtype, view=view)[0].outcome == "allowed"
+
+
+def test_r21_with_lists_closed_changes_nothing(bare, make_view):
+    view = make_view(closed_without_lists=True)
+    assert bare("anything.example", view=view) is None
+    assert bare("casino.example", view=view)[0].outcome == "blocked"
+    assert bare.core.counts["without_lists"] == 0

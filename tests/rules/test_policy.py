@@ -335,3 +335,21 @@ def test_mutated_policies_give_a_policy_or_a_source_error(
         top = parse(texts["baseline.yaml"], file="baseline.yaml", error=PolicyError)
         own = parse(texts["schools/example.yaml"], file="example.yaml", error=PolicyError)
         merge_policy(top, own, categories)
+
+
+# Without lists (R21)
+
+
+def test_r21_open_unless_a_layer_closes(make_policy: MakePolicy) -> None:
+    assert not make_policy().view("guests").closed_without_lists
+    assert make_policy("without_lists: closed\n").view("guests").closed_without_lists
+    assert make_policy(school="without_lists: closed\n").view("guests").closed_without_lists
+    assert make_policy("without_lists: closed\n", school="without_lists: closed\n").view("guests")
+
+
+def test_r21_what_is_closed_above_cannot_be_opened_below(make_policy: MakePolicy) -> None:
+    with pytest.raises(
+        PolicyError, match=r"`closed` is set at baseline\.yaml:3:16 and cannot be opened"
+    ) as caught:
+        make_policy("without_lists: closed\n", school="without_lists: open\n")
+    assert caught.value.file == "school.yaml"

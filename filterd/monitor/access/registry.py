@@ -24,7 +24,7 @@ from filterd.monitor.store.sql import upsert
 from filterd.monitor.store.store import Store
 
 LOOK_SECONDS = 2.0
-_MARK = "directory"
+NAME = "directory"  # in MARKS, with a number that grows in the place of a time
 
 
 class Registry:
@@ -108,10 +108,10 @@ async def touch(connection: AsyncConnection) -> None:
 
     Call it first: its row is the lock by which one such change waits for another.
     """
-    row = {"school": "", "name": _MARK, "at": 1}
+    row = {"school": "", "name": NAME, "at": 1}
     await connection.execute(upsert(connection, MARKS, add=("at",)), row)
 
 
 async def _mark(connection: AsyncConnection) -> int:
-    query = select(MARKS.c.at).where(MARKS.c.school == "", MARKS.c.name == _MARK)
+    query = select(MARKS.c.at).where(MARKS.c.school == "", MARKS.c.name == NAME)
     return int(await connection.scalar(query) or 0)

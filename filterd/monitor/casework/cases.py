@@ -106,6 +106,7 @@ def _day(row: Row[Any]) -> dict[str, Any]:
         "hits": row.hits,
         "of_these_doubtful": row.doubtful,
         "distinct_sites": row.domains,
+        "episodes": row.episodes,
     }
 
 

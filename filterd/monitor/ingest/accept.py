@@ -17,12 +17,13 @@ from filterd.errors import StoreError
 from filterd.events.batch import Delivery, Receipt
 from filterd.monitor.ingest.groups import Groups
 from filterd.monitor.ingest.processes import store_reports
+from filterd.monitor.ingest.rollups import add_rollups, store_selftests
 from filterd.monitor.ingest.rows import EVENT_COLUMNS, USAGE_COLUMNS, Rows, clamp, merged, rows_of
 from filterd.monitor.ingest.streams import Ledgers
 from filterd.monitor.ingest.totals import add_totals
 from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.problems import Problem
-from filterd.monitor.settings import MonitorLimits
+from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.schema import BOXES, EVENTS, USAGE
 from filterd.monitor.store.sql import put
 from filterd.monitor.store.store import Clock, Store
@@ -66,13 +67,14 @@ class _Admitted:
 class Ingest:
     """Stores deliveries."""
 
-    def __init__(self, store: Store, limits: MonitorLimits, labels: LabelBook, clock: Clock) -> None:
+    def __init__(self, store: Store, settings: MonitorSettings, labels: LabelBook, clock: Clock) -> None:
         self._store = store
-        self._limits = limits
+        self._limits = settings.limits
+        self._zone = settings.days_in
         self._labels = labels
         self._clock = clock
         self._generation = store.generation
-        self._groups = Groups(self._store_group, _Prepared.weight, limits.group_rows)
+        self._groups = Groups(self._store_group, _Prepared.weight, settings.limits.group_rows)
 
     async def accept(self, delivery: Delivery) -> Stored:
         """Store a checked delivery of an authenticated box.
@@ -84,7 +86,9 @@ class Ingest:
         now = int(self._clock())
         future_from = now + self._limits.skew_seconds
         parts = {
-            batch.sequence: rows_of(delivery.school, batch, received=now, future_from=future_from)
+            batch.sequence: rows_of(
+                delivery.school, delivery.box, batch, received=now, future_from=future_from
+            )
             for batch in delivery.batches
         }
         try:
@@ -98,7 +102,7 @@ class Ingest:
 
     async def _store_group(self, group: Sequence[_Prepared]) -> Sequence[Stored | Exception]:
         try:
-            return await self._store.write(lambda connection: self._work(connection, group))
+            return await self._store.write(lambda connection: self._work(connection, group), repeatable=True)
         except StoreError as error:
             # A value that the database cannot take is one delivery's fault, not that of its neighbours.
             if len(group) == 1 or not isinstance(error.__cause__, DataError | IntegrityError):
@@ -118,8 +122,11 @@ class Ingest:
         rows = merged(one.rows for one in admitted)
         await put(connection, EVENTS, EVENT_COLUMNS, rows.event_rows(), add=("count",))
         await put(connection, USAGE, USAGE_COLUMNS, rows.usage_rows(), add=("queries",))
+        await add_rollups(connection, rows, self._zone, now)
         await add_totals(connection, rows, self._labels)
-        ignored = await store_reports(connection, [one.delivery for one in admitted], self._limits, now)
+        deliveries = [one.delivery for one in admitted]
+        ignored = await store_reports(connection, deliveries, self._limits, now)
+        await store_selftests(connection, deliveries, now + self._limits.skew_seconds)
         await _store_boxes(connection, admitted, ignored, now)
         await ledgers.save(connection, now)
         return [one if isinstance(one, Exception) else _stored(one) for one in results]

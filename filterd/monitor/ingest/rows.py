@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from filterd.events.batch import Batch, Event
+from filterd.events.batch import HOUR_SECONDS, Batch, Event
 from filterd.monitor.ingest.decode import bad_batch
 from filterd.monitor.store.sql import MOST
 
@@ -24,6 +24,8 @@ _CONTROL = re.compile(r"[\x00-\x1e\x7f]")
 
 EventKey: TypeAlias = tuple[str, int, bytes]  # school, bucket, digest
 UsageKey: TypeAlias = tuple[str, int, str, str, str, str]  # school, hour, group, tier, category, outcome
+HourKey: TypeAlias = tuple[str, str, int]  # school, box, hour
+BucketKey: TypeAlias = tuple[str, int]  # school, bucket
 TotalKey: TypeAlias = tuple[str, str, str]  # school, category, verdict
 
 # The columns of an event's row, in the order of `Rows.events` and then its count.
@@ -42,6 +44,8 @@ class Rows:
     counts: dict[EventKey, int] = field(default_factory=dict)
     usage: dict[UsageKey, int] = field(default_factory=dict)
     event_totals: dict[TotalKey, tuple[int, int]] = field(default_factory=dict)  # events, lookups
+    alive: dict[HourKey, int] = field(default_factory=dict)  # bits of the hour's 5-minute steps
+    buckets: set[BucketKey] = field(default_factory=set)  # of events whose clock can be right
     future: int = 0
 
     def add(self, other: Rows) -> None:
@@ -55,6 +59,9 @@ class Rows:
         for total, (events, lookups) in other.event_totals.items():
             had = self.event_totals.get(total, (0, 0))
             self.event_totals[total] = (had[0] + events, had[1] + lookups)
+        for hour, steps in other.alive.items():
+            self.alive[hour] = self.alive.get(hour, 0) | steps
+        self.buckets |= other.buckets
         self.future += other.future
 
     def event_rows(self) -> list[tuple[Any, ...]]:
@@ -66,14 +73,19 @@ class Rows:
         return [(*key, clamp(self.usage[key])) for key in sorted(self.usage)]
 
 
-def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Rows:
+def rows_of(school: str, box: str, batch: Batch, *, received: int, future_from: int) -> Rows:
     """Return the rows of one batch.
+
+    What is dated over a day ahead is of a wrong clock: its events are kept as they are and make no summary,
+    its usage is booked at the hour of arrival (so it neither is lost nor outlives retention), its uptime is
+    not believed.
 
     Args:
         school: the box's school.
+        box: that sends it.
         batch: the checked batch.
         received: now, UTC seconds.
-        future_from: events in a bucket after this instant are counted as of a wrong clock.
+        future_from: records after this instant are counted as of a wrong clock.
 
     Raises:
         Problem: 422 for a text with control characters.
@@ -81,10 +93,23 @@ def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Ro
     rows = Rows()
     for event in batch.events:
         _add_event(rows, school, event, received, batch.sequence)
-        rows.future += event.bucket > future_from
+        if event.bucket > future_from:
+            rows.future += 1
+        else:
+            rows.buckets.add((school, event.bucket))
     for usage in batch.usage:
-        key = (school, usage.hour, usage.group, usage.tier, usage.category, usage.outcome)
+        hour = usage.hour
+        if hour > future_from:
+            rows.future += 1
+            hour = received - received % HOUR_SECONDS
+        key = (school, hour, usage.group, usage.tier, usage.category, usage.outcome)
         rows.usage[key] = rows.usage.get(key, 0) + usage.queries
+    for alive in batch.alive:
+        if alive.hour > future_from:
+            rows.future += 1
+        else:
+            at = (school, box, alive.hour)
+            rows.alive[at] = rows.alive.get(at, 0) | alive.steps
     return rows
 
 

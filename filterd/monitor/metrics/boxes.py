@@ -12,8 +12,8 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Row
 
-from filterd.monitor.access.status import is_recent
 from filterd.monitor.health import HEALTH, LATENCY_BUCKETS, LATENCY_HELP, LATENCY_NAME, LATENCY_SUM, combined
+from filterd.monitor.metrics.boxstate import is_recent
 from filterd.monitor.metrics.snapshot import Snapshot
 
 _BOX = ["school", "box"]
@@ -44,7 +44,7 @@ def box_metrics(
     for box, school in boxes.items():
         labels, row = [school, box], snapshot.boxes.get((school, box))
         last_seen = row.last_seen if row is not None else 0
-        up.add_metric(labels, int(is_recent(last_seen, silent_seconds, now)))
+        up.add_metric(labels, int(is_recent(last_seen, now, silent_seconds)))
         seen.add_metric(labels, last_seen)
         missing.add_metric(labels, snapshot.missing.get((school, box), 0))
         for column, family in counters:
@@ -57,7 +57,7 @@ _COUNTERS = (
     ("stored_batches", "Batches of the box stored."),
     ("duplicate_batches", "Batches of the box that came again."),
     ("lost_batches", "Batches of the box that were waited for too long."),
-    ("future_events", "Events dated over a day ahead: the box's clock is wrong."),
+    ("future_events", "Records dated over a day ahead: the box's clock is wrong."),
     ("ignored_values", "Health values of the box that this version does not know."),
 )
 
@@ -77,7 +77,7 @@ def _fresh(snapshot: Snapshot, boxes: Mapping[str, str], silent_seconds: float, 
     """Return the reports that are young enough to be believed."""
     rows: dict[tuple[str, str], list[Row[Any]]] = {}
     for row in snapshot.reports:
-        if is_recent(row.received, silent_seconds, now):
+        if is_recent(row.received, now, silent_seconds):
             rows.setdefault((row.school, row.box), []).append(row)
     return [_Report(school, box, rows[school, box]) for box, school in boxes.items() if (school, box) in rows]
 

@@ -21,7 +21,7 @@ from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.metrics.snapshot import Snapshot, load
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.store.store import PROBE, Clock, Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -77,18 +77,25 @@ class Exposition:
         failures = CounterMetricFamily("filterd_store_failures", "Reads and writes of the store that failed.")
         failures.add_metric([], self._store.errors)
         yield failures
+        retries = CounterMetricFamily("filterd_store_retries", "Transactions that were done again.")
+        retries.add_metric([], self._store.retries)
+        yield retries
         folded = CounterMetricFamily(
             "filterd_labels_folded", "Records counted under 'other': too many label values.", labels=["label"]
         )
         for label, count in self._labels.folded.items():
             folded.add_metric([label], count)
         yield folded
-        if snapshot is not None and "retention" in snapshot.marks:
-            yield _gauge(
-                "filterd_retention_last_success_timestamp_seconds",
-                "When everything over its time was last deleted.",
-                snapshot.marks["retention"],
+        if snapshot is not None:
+            done = GaugeMetricFamily(
+                "filterd_upkeep_last_success_timestamp_seconds",
+                "When the endpoint's work in the background was last done: forgetting, summing up.",
+                labels=["task"],
             )
+            for task, at in sorted(snapshot.marks.items()):
+                if task != PROBE:
+                    done.add_metric([task], at)
+            yield done
 
 
 class _Families(Collector):

@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from filterd.monitor import audit
+from filterd.monitor.access import registry
 from filterd.monitor.store.schema import BOXES, EVENT_TOTALS, GAPS, MARKS, PROCESSES, USAGE_TOTALS
+
+_NO_TIMES = (*audit.NAMES, registry.NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Snapshot:
 async def load(connection: AsyncConnection) -> Snapshot:
     """Read what /metrics shows."""
     missing = select(GAPS.c.school, GAPS.c.box, func.sum(GAPS.c.last - GAPS.c.first + 1).label("missing"))
-    own = select(MARKS).where(MARKS.c.school == "")  # the endpoint's
+    own = select(MARKS).where(MARKS.c.school == "", MARKS.c.name.not_in(_NO_TIMES))
     boxes = (await connection.execute(select(BOXES))).all()
     return Snapshot(
         usage=list((await connection.execute(select(USAGE_TOTALS))).all()),

@@ -31,9 +31,18 @@ def upsert(
     *,
     add: tuple[str, ...] = (),
     replace: tuple[str, ...] = (),
+    unite: tuple[str, ...] = (),
 ) -> Insert:
-    """Return INSERT ... ON CONFLICT (primary key) DO UPDATE: some columns are added up, some replaced."""
-    return _upsert(connection.dialect.name, table, add, replace)
+    """Return INSERT ... ON CONFLICT (primary key) DO UPDATE.
+
+    Args:
+        connection: whose dialect is spoken.
+        table: the table.
+        add: columns that are added up.
+        replace: columns that are replaced.
+        unite: columns of bits that are united.
+    """
+    return _upsert(connection.dialect.name, table, add, replace, unite)
 
 
 def same(table: Table, *names: str) -> list[ColumnElement[bool]]:
@@ -57,10 +66,13 @@ def _insert_new(dialect: str, table: Table) -> Insert:
 
 
 @cache
-def _upsert(dialect: str, table: Table, add: tuple[str, ...], replace: tuple[str, ...]) -> Insert:
+def _upsert(
+    dialect: str, table: Table, add: tuple[str, ...], replace: tuple[str, ...], unite: tuple[str, ...]
+) -> Insert:
     statement = _insert(dialect, table)
     changes: dict[str, Any] = {name: saturated(table.c[name], statement.excluded[name]) for name in add}
     changes |= {name: statement.excluded[name] for name in replace}
+    changes |= {name: table.c[name].bitwise_or(statement.excluded[name]) for name in unite}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
 
 
@@ -72,8 +84,9 @@ async def put(
     *,
     add: tuple[str, ...] = (),
     replace: tuple[str, ...] = (),
+    unite: tuple[str, ...] = (),
 ) -> None:
-    """Insert rows; where the key is there already, add up or replace columns, or leave the row as it is.
+    """Insert rows; where the key is there already, change columns, or leave the row as it is.
 
     Args:
         connection: in a transaction.
@@ -83,14 +96,15 @@ async def put(
             who write, and SQLite's pages are visited one after the other.
         add: columns to add up; they stop at MOST.
         replace: columns to take over.
+        unite: columns of bits to unite.
     """
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        statement = _put(table, columns, _values(columns), add, replace)
+        statement = _put(table, columns, _values(columns), add=add, replace=replace, unite=unite)
         await connection.exec_driver_sql(statement, list(rows))
     else:
-        statement = _put(table, columns, _arrays(table, columns), add, replace)
+        statement = _put(table, columns, _arrays(table, columns), add=add, replace=replace, unite=unite)
         await connection.exec_driver_sql(statement, tuple(map(list, zip(*rows, strict=True))))
 
 
@@ -150,7 +164,13 @@ def _arrays(table: Table, columns: tuple[str, ...]) -> str:
 
 @cache
 def _put(
-    table: Table, columns: tuple[str, ...], source: str, add: tuple[str, ...], replace: tuple[str, ...]
+    table: Table,
+    columns: tuple[str, ...],
+    source: str,
+    *,
+    add: tuple[str, ...],
+    replace: tuple[str, ...],
+    unite: tuple[str, ...],
 ) -> str:
     name = f'"{table.name}"'
     key = _names(tuple(column.name for column in table.primary_key.columns))
@@ -160,6 +180,7 @@ def _put(
         for c in add
     ]
     changes += [f'"{c}" = excluded."{c}"' for c in replace]
+    changes += [f'"{c}" = {name}."{c}" | excluded."{c}"' for c in unite]
     otherwise = f"DO UPDATE SET {', '.join(changes)}" if changes else "DO NOTHING"
     return f"INSERT INTO {name} ({_names(columns)}) {source} ON CONFLICT ({key}) {otherwise}"
 

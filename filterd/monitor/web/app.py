@@ -23,11 +23,11 @@ from filterd.monitor.access.directory import Directory
 from filterd.monitor.access.doorkeeper import Caller, Doorkeeper
 from filterd.monitor.access.rates import Rates
 from filterd.monitor.access.registry import Registry
-from filterd.monitor.access.status import BoxStatus, statuses
 from filterd.monitor.access.tls import common_names
 from filterd.monitor.ingest import decode
 from filterd.monitor.ingest.accept import Ingest
 from filterd.monitor.metrics import exposition
+from filterd.monitor.metrics.boxstatus import BoxStatus, statuses
 from filterd.monitor.metrics.exposition import Exposition
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.problems import CONTENT_TYPE, Problem

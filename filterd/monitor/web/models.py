@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from filterd.monitor.access.status import BoxStatus
+from filterd.monitor.metrics.boxstatus import BoxStatus
 
 
 class Answer(BaseModel):

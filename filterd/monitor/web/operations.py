@@ -14,11 +14,11 @@ from pydantic import BaseModel
 from filterd.events.batch import Delivery, Receipt
 from filterd.monitor.web import listing, roster
 from filterd.monitor.web.models import BoxesPage, EventsPage, SchoolsPage, Status, TargetGroup
-from filterd.monitor.web.paging import MAX_VALUE
+from filterd.monitor.web.paging import LONGEST_CURSOR, LONGEST_ID, LONGEST_NAME
 
 Right = Literal["", "box", "admin", "metrics"]
 
-_TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_VALUE, "pattern": "^[^\\u0000]*$"}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": "^[^\\u0000]*$"}
 _TIME = {
     "anyOf": [
         {"type": "string", "pattern": "^[0-9]{1,12}$"},
@@ -30,10 +30,15 @@ _SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "region": _TEXT,
     "district": _TEXT,
     "category": _TEXT,
-    "name": _TEXT,
+    "name": _TEXT | {"maxLength": LONGEST_NAME},
     "since": _TIME,
     "state": {"type": "string", "enum": list(roster.STATES)},
-    "cursor": {"type": "string", "minLength": 1, "maxLength": MAX_VALUE},
+    "cursor": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST_CURSOR,
+        "pattern": "^[A-Za-z0-9_-]*$",
+    },
 }
 _MEANINGS = {
     "school": "only of this school",

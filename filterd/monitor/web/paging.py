@@ -9,7 +9,11 @@ from typing import TypeVar
 
 from filterd.monitor.problems import Problem
 
-MAX_VALUE = 2048
+# Characters; all together fit the 8190 bytes of a request line, though each takes up to 12 of them there.
+LONGEST_ID = 64
+LONGEST_NAME = 255
+LONGEST_CURSOR = 256
+_LONGEST = {"name": LONGEST_NAME, "cursor": LONGEST_CURSOR, "since": 64, "limit": 16}
 _DEFAULT_PAGE = 100
 T = TypeVar("T")
 
@@ -28,7 +32,7 @@ def values_of(query: Iterable[tuple[str, str]], known: Sequence[str]) -> dict[st
     for name, value in query:
         if name not in known:
             raise bad("a parameter is not known here", f"the parameters are {', '.join(known) or 'none'}")
-        if name in values or len(value) > MAX_VALUE or "\0" in value or not value:
+        if name in values or len(value) > _LONGEST.get(name, LONGEST_ID) or "\0" in value or not value:
             raise bad(f"{name} is empty, too long or given twice", "give it once")
         values[name] = value
     return values

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from filterd.monitor.access.directory import Directory
-from filterd.monitor.access.status import BoxStatus
+from filterd.monitor.metrics.boxstatus import BoxStatus
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.web.models import (
     BoxCounts,

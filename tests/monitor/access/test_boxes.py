@@ -15,7 +15,7 @@ from filterd.monitor import audit
 from filterd.monitor.access import boxes
 from filterd.monitor.access.directory import Directory
 from filterd.monitor.access.registry import LOOK_SECONDS, Registry
-from filterd.monitor.access.status import statuses
+from filterd.monitor.metrics.boxstatus import statuses
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.store import Store
 

@@ -52,6 +52,7 @@ DAY_ROW = {
     "hits": 5,
     "doubtful": 2,
     "domains": 3,
+    "episodes": 1,
     "buckets": "120,121,125,126,150",
 }
 
@@ -91,6 +92,7 @@ async def test_r17_the_export_holds_what_may_be_seen_and_nothing_else(store: Sto
             "hits": 5,
             "of_these_doubtful": 2,
             "distinct_sites": 3,
+            "episodes": 1,
         }
     ]
     assert (found["device"], found["pattern"], found["confidence"]) == (

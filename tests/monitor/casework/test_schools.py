@@ -136,8 +136,8 @@ async def test_an_import_is_whole_audited_and_seen(store: Store, settings: Any, 
 
 @pytest.mark.both_engines
 async def test_many_schools_at_once(store: Store) -> None:
-    rows = [schools.SchoolRow(id=f"s-{n}", devices=n) for n in range(2000)]
-    assert await store.write(lambda c: schools.put(c, rows, by="Aliya", now=NOW)) == (2000, 0)
+    rows = [schools.SchoolRow(id=f"s-{n}", devices=n) for n in range(500)]
+    assert await store.write(lambda c: schools.put(c, rows, by="Aliya", now=NOW)) == (500, 0)
 
     async def faults(connection: Any) -> list[str]:
         return [fault async for fault in audit.faults(connection)]

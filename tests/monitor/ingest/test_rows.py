@@ -17,7 +17,7 @@ OTHER = {"pseudonym": "zzzzzzzz", "verdict": "rewrite"}
 
 def rows(make: Any, *events: Any, usage: Any = ()) -> Rows:
     batch = Batch.model_validate({"sequence": 1, "events": list(events), "usage": list(usage)})
-    return rows_of("school-1", batch, received=make.now, future_from=make.now + 86_400)
+    return rows_of("school-1", "box1", batch, received=make.now, future_from=make.now + 86_400)
 
 
 def test_equal_events_become_one_with_their_counts_added(make: Any) -> None:
@@ -71,7 +71,7 @@ def test_the_sum_does_not_depend_on_how_it_is_cut_into_batches(
             for group, count in chosen
         ]
         batch = Batch.model_validate({"sequence": 1, "events": [], "usage": usage})
-        return rows_of("s", batch, received=0, future_from=0)
+        return rows_of("s", "b", batch, received=0, future_from=0)
 
     whole = merged([part(hits)])
     cut = merged(part(hits[start::parts]) for start in range(parts))

@@ -41,7 +41,7 @@ async def api(start: Any, make: Any) -> Any:
 
 async def schemathesis(api: Any, folder: Path, token: str, *more: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("schemathesis")
-    command = [program, "run", f"{api.url}/v1/openapi.json", "--max-examples", "15", "--seed", "1"]
+    command = [program, "run", f"{api.url}/v1/openapi.json", "--max-examples", "8", "--seed", "1"]
     command += ["--header", f"Authorization: Bearer {token}", "--no-color", *more]
     return await asyncio.to_thread(
         subprocess.run,

@@ -97,7 +97,7 @@ async def test_only_for_the_admin_and_only_known_parameters(monitor: Any, path: 
     assert (await monitor.get(path, admin=False))[0] == 401
     for query in ("x=1", "limit=0", "limit=x", "limit=1&limit=2", "school=%00"):
         assert (await monitor.get(f"{path}?{query}"))[0] == 400
-    for cursor in ("x", "_w", "AAAA" * 100 + "x"):
+    for cursor in ("x", "_w", "AAAA" * 20 + "x"):
         assert (await monitor.get(f"{path}?cursor={cursor}"))[0] == 404
     assert (await monitor.get("/v1/boxes?state=dead"))[0] == 400
 
