@@ -50,6 +50,7 @@ async def open_desk(config: Config) -> AsyncIterator[Desk]:
             load_categories(config.categories),
             Retention(events_days=told.retention_days_events, usage_days=told.retention_days_usage),
             _titles(config, policy),
+            zone=told.days_in,
         )
     finally:
         await store.close()
