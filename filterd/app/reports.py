@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
-from typing import Final
 
 from filterd.app.endpoint import settings
 from filterd.app.listsreport import exceptions_now
@@ -16,7 +15,6 @@ from filterd.app.policylog import PolicyLog
 from filterd.app.prepare import write_atomically
 from filterd.config.load import Config
 from filterd.errors import FilterdError, PolicyError, ReportError
-from filterd.events.pseudonym import KAZAKHSTAN
 from filterd.i18n import LANGUAGES, language
 from filterd.monitor.reports import shelf
 from filterd.monitor.reports.desk import Desk, Progress
@@ -33,17 +31,6 @@ from filterd.rules.categories import load_categories
 from filterd.rules.layers import Region
 from filterd.rules.policy import Policy
 from filterd.rules.yamlsource import load, validate
-
-ZONE: Final[tzinfo] = KAZAKHSTAN
-
-
-def month_of(text: str | None) -> Month:
-    """Return a month as written; without one, the month before this.
-
-    Raises:
-        ReportError: it is not a month.
-    """
-    return Month.parse(text) if text else Month.at(time.time(), ZONE).before
 
 
 @asynccontextmanager
@@ -63,6 +50,7 @@ async def open_desk(config: Config) -> AsyncIterator[Desk]:
             load_categories(config.categories),
             Retention(events_days=told.retention_days_events, usage_days=told.retention_days_usage),
             _titles(config, policy),
+            zone=told.days_in,
         )
     finally:
         await store.close()
@@ -83,16 +71,16 @@ def _texts(title: Mapping[str, str]) -> Texts:
 
 async def monthly(desk: Desk, area: Area, month: Month, progress: Progress) -> Kept:
     """Make the report of a month, as seen now."""
-    return await desk.monthly(area, Period(month, time.time(), ZONE), progress)
+    return await desk.monthly(area, Period(month, time.time(), desk.zone), progress)
 
 
-def as_file(kept: Kept, code: str, form: str) -> bytes:
+def as_file(desk: Desk, kept: Kept, code: str, form: str) -> bytes:
     """Return a kept report as a file.
 
     Raises:
         ReportError: it was changed after it was made, or the system lacks what PDF needs.
     """
-    page = outline(kept.document, language(code), kept.standing, ZONE)
+    page = outline(kept.document, language(code), kept.standing, desk.zone)
     return rendered(page, kept.text, form)
 
 
@@ -126,7 +114,7 @@ async def year_pack(desk: Desk, config: Config, area: Area, year: int) -> YearPa
     pack = YearPack(year=year, months=tuple(months))
     if area.kind != "school" or (area.kind, area.id) not in desk.titles:
         return pack
-    changes = _changes(config, year)
+    changes = _changes(config, year, desk.zone)
     return pack.model_copy(
         update={
             "changes": changes[-MAX_CHANGES:],
@@ -136,11 +124,11 @@ async def year_pack(desk: Desk, config: Config, area: Area, year: int) -> YearPa
     )
 
 
-def year_file(pack: YearPack, code: str, form: str) -> bytes:
+def year_file(desk: Desk, pack: YearPack, code: str, form: str) -> bytes:
     """Return a review pack as a file."""
     text = pack.model_dump_json()
     standing = Standing(0, int(time.time()), shelf.digest(text))
-    return rendered(year_outline(pack, language(code), standing, ZONE), text, form)
+    return rendered(year_outline(pack, language(code), standing, desk.zone), text, form)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -155,12 +143,12 @@ def write(path: Path, content: bytes) -> None:
         raise ReportError(f"cannot write {path}: {error.strerror}", remedy="name another file") from error
 
 
-def _changes(config: Config, year: int) -> tuple[PolicyChange, ...]:
+def _changes(config: Config, year: int, zone: tzinfo) -> tuple[PolicyChange, ...]:
     """Return the changes of a year, the oldest first."""
     found = []
     for one in PolicyLog(config.state.policy_log).newest():
         at = datetime.fromisoformat(one.at)
-        if at.astimezone(ZONE).year == year:
+        if at.astimezone(zone).year == year:
             found.append(
                 PolicyChange(
                     at=at.astimezone(UTC),

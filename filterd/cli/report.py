@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -69,7 +70,6 @@ def monthly(*, everything: bool, month: str | None, number: int | None, **option
     from filterd.monitor.reports import shelf  # noqa: PLC0415
 
     config = _config(options)
-    when = reports.month_of(month)
     if everything:
         if (
             options["output"] is not None
@@ -77,33 +77,34 @@ def monthly(*, everything: bool, month: str | None, number: int | None, **option
             or any(options[name] is not None for name in _AREAS)
         ):
             raise click.UsageError("--all goes alone, with --month at most")
-        _run(_all(config, when))
+        _run(_all(config, month))
         return
     area, output, lang = _area(options), options["output"], options["lang"]
     form = _format(options["form"], output)
 
     async def work() -> tuple[Any, bytes]:
         async with reports.open_desk(config) as desk:
+            when = desk.month(month, time.time())
             with _progress(str(when)) as show:
                 kept = (
                     await shelf.version_of(desk.store, area, when, number)
                     if number
                     else await reports.monthly(desk, area, when, show)
                 )
-            return kept, reports.as_file(kept, lang, form)
+            return kept, reports.as_file(desk, kept, lang, form)
 
     kept, content = _run(work())
     _say(kept)
-    _write(output, content, f"{area.kind}-{area.id or 'all'}-{when}-{lang}.{form}")
+    _write(output, content, f"{area.kind}-{area.id or 'all'}-{kept.month}-{lang}.{form}")
 
 
-async def _all(config: Config, when: Any) -> None:
+async def _all(config: Config, month: str | None) -> None:
     """Make all reports of a month; one that cannot be made is told and does not stop the others."""
     from filterd.app import reports  # noqa: PLC0415
 
     failed = new = same = 0
     async with reports.open_desk(config) as desk:
-        areas = await desk.all_areas()
+        areas, when = await desk.all_areas(), desk.month(month, time.time())
         with _progress(str(when)) as show:
             for done, area in enumerate(areas):
                 show(done, len(areas))
@@ -129,18 +130,16 @@ def yearly(year: int, form: str | None, lang: str, output: Path | None, **option
     """Make the yearly review pack of the kept months: trend, self-tests, changes, overdue exceptions."""
     from filterd.app import reports  # noqa: PLC0415
 
-    config, area = _config(options), _area(options)
+    config, area, kind = _config(options), _area(options), _format(form, output)
 
     async def work() -> Any:
         async with reports.open_desk(config) as desk:
-            return await reports.year_pack(desk, config, area, year)
+            pack = await reports.year_pack(desk, config, area, year)
+            return pack, reports.year_file(desk, pack, lang, kind)
 
-    pack = _run(work())
-    kind = _format(form, output)
+    pack, content = _run(work())
     click.echo(f"{area.kind} {area.id or 'all'} {year}: {len(pack.months)} months are kept", err=True)
-    _write(
-        output, reports.year_file(pack, lang, kind), f"{area.kind}-{area.id or 'all'}-{year}-{lang}.{kind}"
-    )
+    _write(output, content, f"{area.kind}-{area.id or 'all'}-{year}-{lang}.{kind}")
 
 
 @report.command("list")
@@ -173,12 +172,11 @@ def sign(month: str | None, number: int | None, by: str, **options: Any) -> None
     from filterd.app import reports  # noqa: PLC0415
     from filterd.monitor.reports import shelf  # noqa: PLC0415
 
-    config, area, when = _config(options), _area(options), reports.month_of(month)
+    config, area = _config(options), _area(options)
 
     async def work() -> Any:
-        import time  # noqa: PLC0415
-
         async with reports.open_desk(config) as desk:
+            when = desk.month(month, time.time())
             return await shelf.sign(desk.store, area, when, by, now=time.time(), number=number)
 
     _say(_run(work()), err=False)

@@ -6,20 +6,24 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from filterd.monitor.reports.domains import label
 from filterd.monitor.reports.month import HOUR
 from filterd.monitor.reports.tally import Tally
 from filterd.monitor.reports.uptime import add_heartbeat
 from filterd.monitor.store.schema import BOX_HOURS, BOXES, PROCESSES, SELFTESTS
 
+_FAR: Final = 1 << 37  # UTC seconds: a time beyond is no time
+
 
 async def add_boxes(
     connection: AsyncConnection, found: Mapping[str, Tally], begin: int, end: int, zone: tzinfo
 ) -> set[str]:
-    """Add uptime, outages and the age of the lists; return the schools that have a box."""
+    """Add uptime, outages and the age of the lists; return the schools that had a box."""
     hours: dict[str, list[tuple[int, int]]] = defaultdict(list)
     box = BOX_HOURS.c
     statement = select(box.school, box.hour, box.steps).where(
@@ -35,7 +39,7 @@ async def add_boxes(
             if first > begin:
                 found[school].since = datetime.fromtimestamp(first, zone).date()
     await _add_lists(connection, found, end, zone)
-    return set(first_seen)
+    return {school for school, since in first_seen.items() if since < end}
 
 
 async def _first_seen(connection: AsyncConnection, found: Mapping[str, Tally]) -> dict[str, int]:
@@ -61,7 +65,7 @@ async def _add_lists(connection: AsyncConnection, found: Mapping[str, Tally], en
 
 
 def _older(known: date | None, seconds: float | None, zone: tzinfo) -> date | None:
-    if not seconds:
+    if not seconds or not 0 < seconds < _FAR:
         return known
     day = datetime.fromtimestamp(seconds, zone).date()
     return day if known is None else min(known, day)
@@ -79,15 +83,15 @@ async def add_tests(connection: AsyncConnection, found: Mapping[str, Tally], beg
     for row in await connection.execute(statement):
         tally = found[row.school]
         tally.tests_made += 1
-        failed = [one for one in row.failed.split(",") if one]
+        failed = [label(one) for one in row.failed.split(",") if one]
         tally.tests_passed += not failed and not row.error
         tally.tests_failed.update(failed)
         tally.tests_last = datetime.fromtimestamp(row.at, UTC)
         tally.learning_tested += max(0, row.learning_tested)
         tally.learning_answered += min(max(0, row.learning_answered), max(0, row.learning_tested))
         if row.policy_version:
-            tally.versions[row.policy_version] += 1
+            tally.versions[label(row.policy_version)] += 1
         if row.tested:
             last[row.school] = row.no_source
     for school, ids in last.items():
-        found[school].without_source.update(one for one in ids.split(",") if one)
+        found[school].without_source.update(label(one) for one in ids.split(",") if one)

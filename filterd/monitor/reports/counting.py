@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.events.pseudonym import school_term
+from filterd.monitor.reports.domains import label
 from filterd.monitor.reports.month import Month, day_number
 from filterd.monitor.reports.suppress import Key
 from filterd.monitor.reports.tally import Tally
@@ -25,7 +26,7 @@ async def add_usage(connection: AsyncConnection, found: Mapping[str, Tally], mon
         tally = found[school]
         tally.outcomes[outcome] += queries
         if outcome == "blocked":
-            tally.blocked[(category, tier)] += queries
+            tally.blocked[(label(category), label(tier))] += queries
 
 
 async def add_devices(connection: AsyncConnection, found: Mapping[str, Tally], month: Month) -> None:
@@ -43,11 +44,12 @@ async def add_devices(connection: AsyncConnection, found: Mapping[str, Tally], m
         )
         sets: dict[tuple[str, Key], set[str]] = defaultdict(set)
         for school, category, tier, pseudonym in await connection.execute(statement):
-            for key in ((category, tier), (category, None), (None, tier), (None, None)):
+            row, column = label(category), label(tier)
+            for key in ((row, column), (row, None), (None, column), (None, None)):
                 sets[school, key].add(pseudonym)
-        for (school, key), devices in sets.items():
+        for (school, place), devices in sets.items():
             tally = found[school]
-            tally.devices[key] = max(tally.devices[key], len(devices))
+            tally.devices[place] = max(tally.devices[place], len(devices))
 
 
 def _terms(month: Month) -> list[tuple[int, int]]:

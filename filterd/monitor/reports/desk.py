@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Final
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import ReportError
+from filterd.events.pseudonym import KAZAKHSTAN
 from filterd.monitor.reports import shelf
 from filterd.monitor.reports.document import Document, Retention, Texts
 from filterd.monitor.reports.domains import without_domains
 from filterd.monitor.reports.make import AreaReport, Frame, school_document
+from filterd.monitor.reports.month import Month
 from filterd.monitor.reports.paper import facts_of
 from filterd.monitor.reports.read import Area, Period, schools_of, tallies
 from filterd.monitor.reports.shelf import Kept
@@ -36,6 +40,7 @@ class Desk:
         retention: how long data are kept.
         titles: by kind and id, of schools that the table of schools does not name, and of areas.
         demonstration: all figures are made up.
+        zone: of the monitor's days and months.
     """
 
     store: Store
@@ -43,6 +48,15 @@ class Desk:
     retention: Retention
     titles: Mapping[tuple[str, str], Texts] = field(default_factory=dict)
     demonstration: bool = False
+    zone: tzinfo = KAZAKHSTAN
+
+    def month(self, text: str | None, now: float) -> Month:
+        """Return a month as written; without one, the month before this.
+
+        Raises:
+            ReportError: it is not a month.
+        """
+        return Month.parse(text) if text else Month.at(now, self.zone).before
 
     async def monthly(
         self, area: Area, period: Period, progress: Progress = lambda _done, _all: None
@@ -52,7 +66,13 @@ class Desk:
         Raises:
             ReportError: there is no such school, or no school in the area.
         """
-        document = await self.document(area, period, progress)
+        try:
+            document = await self.document(area, period, progress)
+        except ValidationError as error:  # the last guard: a figure or text that no report may hold
+            raise ReportError(
+                f"the report of {area.id or 'all schools'} cannot be made: {error.errors()[0]['msg']}",
+                remedy="look at the titles, facts and ids of its schools",
+            ) from error
         return await shelf.keep(self.store, area, document, period.now)
 
     async def document(self, area: Area, period: Period, progress: Progress) -> Document:

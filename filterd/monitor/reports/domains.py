@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 from filterd.rules.suffixes import public_suffixes
@@ -25,6 +26,12 @@ def names_domain(text: str) -> bool:
 def without_domains(text: str) -> str:
     """Return a text in which every domain and address is replaced by ``[…]``."""
     return _WORD.sub(lambda found: HIDDEN if _is_domain(found[0]) else found[0], text)
+
+
+@lru_cache(maxsize=4096)
+def label(text: str) -> str:
+    """Return an id that a box sent, without what a damaged or hostile box might have put there."""
+    return without_domains(text)
 
 
 def _is_domain(word: str) -> bool:

@@ -52,7 +52,30 @@ def traffic(document: Document, language: Language) -> Section:
     bars = tuple(_bar(language, name, n) for name, n in lines[:3])
     chart = out.Chart(_("Queries by outcome"), bars)
     note = _("A query is one question of a device for a name; one page asks many. Queries are not visits.")
-    return Section(4, _("Queries, blocked"), (table, chart, Paragraph(note, "note")))
+    pictures = (chart,) if told.queries else ()
+    blocks = (table, *pictures, _without_noise(document, language), Paragraph(note, "note"))
+    return Section(4, _("Queries, blocked"), blocks)
+
+
+def _without_noise(document: Document, language: Language) -> out.Table:
+    """Return what was blocked beside advertising, which is most of it and says nothing of pupils.
+
+    A difference of two figures that stand in the report; hidden when one of them is.
+    """
+    _, told = language.gettext, document.traffic
+    noise = [row.total for row in document.categories.rows if row.category in _noise(document)]
+    blocked = None
+    if told.blocked is not None and None not in noise:
+        blocked = told.blocked - sum(count for count in noise if count is not None)
+    pairs = [
+        (_("Blocked, without advertising and trackers"), out.count(blocked)),
+        (_("The same as a share of all queries"), out.share(blocked, told.queries)),
+    ]
+    return facts("", pairs)
+
+
+def _noise(document: Document) -> set[str]:
+    return {one.id for one in document.categories.names if one.severity == "noise"}
 
 
 def categories(document: Document, language: Language) -> Section:
@@ -79,7 +102,7 @@ def categories(document: Document, language: Language) -> Section:
         total=True,
         notes=_notes(document, language, rows),
     )
-    noise = {one.id for one in told.names if one.severity == "noise"}  # would make all other bars invisible
+    noise = _noise(document)  # would make all other bars invisible
     shown = [row for row in told.rows if row.category not in noise]
     biggest = sorted(shown, key=lambda row: (row.total is None, -(row.total or 0)))[:_BARS]
     bars = tuple(_bar(language, category_name(document, language, row), row.total) for row in biggest)

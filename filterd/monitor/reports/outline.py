@@ -137,12 +137,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture of bars, lying (``rows``) or standing (``columns``); ``top`` is the full length, if fixed."""
+    """A picture of bars, lying (``rows``) or standing (``columns``).
+
+    ``top`` is the full length, if fixed; ``shares`` says that the values are shares, marked in percent.
+    """
 
     title: str
     bars: tuple[Bar, ...]
     shape: str = "rows"
     top: float | None = None
+    shares: bool = False
 
 
 Block: TypeAlias = Paragraph | Table | Chart
@@ -170,6 +174,7 @@ class Outline:
         title, lines: what stands at the top: the kind of report, then whom and when it is about.
         marks: what must be seen first: demonstration, provisional, not signed.
         facts: of the version: made, digest, signed.
+        landscape: whether all pages are turned on their side.
     """
 
     language: Language
@@ -178,6 +183,7 @@ class Outline:
     marks: tuple[str, ...]
     sections: tuple[Section, ...]
     facts: tuple[tuple[str, str], ...]
+    landscape: bool = False
 
     @property
     def tables(self) -> list[tuple[Section, Table]]:

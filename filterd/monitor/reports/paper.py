@@ -12,19 +12,11 @@ from filterd.monitor.reports.month import Month
 from filterd.monitor.reports.tally import Tally
 from filterd.monitor.store.paperwork import CARDS, FACTS, RELEASES, REVIEW_REQUESTS, SUBMISSIONS
 
-# Facts of a month that reports show (FACTS.name); of a region they stand under the school "".
+# Facts of a month that reports show (casework/facts.py); of a region they stand under the school "".
 CONNECTED: Final = "specialists_connected"
 TOTAL: Final = "specialists_total"
 INCIDENTS: Final = "incidents"
 RESPONSIBLE: Final = "responsible"
-
-# A later state tells that the earlier ones were passed.
-_STATES: Final[Mapping[str, tuple[str, ...]]] = {
-    "prepared": ("prepared",),
-    "sent": ("prepared", "sent"),
-    "confirmed": ("prepared", "sent", "confirmed"),
-    "refused": ("prepared", "sent", "refused"),
-}
 
 
 async def add_paper(connection: AsyncConnection, found: Mapping[str, Tally], begin: int, end: int) -> None:
@@ -54,12 +46,18 @@ async def _add_reviews(connection: AsyncConnection, found: Mapping[str, Tally], 
 async def _add_submissions(
     connection: AsyncConnection, found: Mapping[str, Tally], begin: int, end: int
 ) -> None:
+    """Count each state in the month in which it was first reached."""
     one = SUBMISSIONS.c
-    statement = select(one.school, one.state).where(
-        one.school.in_(found), one.changed.between(begin, end - 1)
+    in_month = or_(*(one[stamp].between(begin, end - 1) for stamp in ("prepared", "sent", "decided")))
+    statement = select(one.school, one.state, one.prepared, one.sent, one.decided).where(
+        one.school.in_(found), in_month
     )
-    for school, state in await connection.execute(statement):
-        found[school].submissions.update(_STATES.get(state, ()))
+    for school, state, prepared, sent, decided in await connection.execute(statement):
+        counts = found[school].submissions
+        counts["prepared"] += begin <= prepared < end
+        counts["sent"] += begin <= sent < end
+        if state in {"confirmed", "refused"}:
+            counts[state] += begin <= decided < end
 
 
 async def _add_cases(connection: AsyncConnection, found: Mapping[str, Tally], begin: int, end: int) -> None:
@@ -85,4 +83,4 @@ async def facts_of(connection: AsyncConnection, school: str, month: Month) -> di
     statement = select(FACTS.c.name, FACTS.c.value).where(
         and_(FACTS.c.school == school, FACTS.c.month == month.number)
     )
-    return dict((await connection.execute(statement)).tuples().all())
+    return {row.name: row.value for row in await connection.execute(statement)}

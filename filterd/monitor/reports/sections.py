@@ -197,7 +197,9 @@ def _absent(document: Document, language: Language) -> list[out.Block]:
 def _uptime_chart(document: Document, language: Language) -> out.Chart:
     up = document.coverage.uptime
     bars = tuple(out.Bar(str(one.day), part, language.percent(part)) for one, part in (up.days if up else ()))
-    return out.Chart(language.gettext("Uptime of the filter by day, %"), bars, shape="columns", top=1.0)
+    return out.Chart(
+        language.gettext("Uptime of the filter by day, %"), bars, shape="columns", top=1.0, shares=True
+    )
 
 
 def _policy(document: Document, language: Language, zone: tzinfo) -> Section:

@@ -17,6 +17,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import ReportError
+from filterd.monitor import audit
+from filterd.monitor.audit import Entry
 from filterd.monitor.reports.document import Document, Submissions
 from filterd.monitor.reports.domains import names_domain
 from filterd.monitor.reports.month import Month
@@ -175,8 +177,14 @@ async def sign(
         .values(signed_by=name, signed=int(now))
     )
 
+    details = {"month": str(month), "version": kept.standing.version, "sha256": kept.standing.sha256}
+    school, scope = _place(area)
+    entry = Entry(school, name, "report.sign", {"scope": scope, **details})
+
     async def work(connection: AsyncConnection) -> bool:
         result: Any = await connection.execute(changed)
+        if result.rowcount:
+            await audit.append(connection, int(now), entry)
         return bool(result.rowcount)
 
     if not await store.write(work):

@@ -42,7 +42,8 @@ def hidden(figures: Mapping[Key, Figure], k: int, also: Collection[Key] = ()) ->
         k: a figure of fewer devices is hidden.
         also: figures to hide for other reasons.
     """
-    known = {key: figure.count for key, figure in figures.items() if figure.count > 0}
+    # In one order, so that the same figures give the same report, and so the same digest.
+    known = {key: figures[key].count for key in sorted(figures, key=_order) if figures[key].count > 0}
     found = {key for key in known if figures[key].devices < k or key in also}
     for key in sorted(found, key=_order):
         if not _is_free(known, found, key):

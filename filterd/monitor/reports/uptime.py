@@ -41,8 +41,11 @@ def add_heartbeat(
         mask = _expected(hour, begin, end)
         present = seen.get(hour, 0) & mask
         _count(tally.heartbeat, hour, present.bit_count(), mask.bit_count(), zone)
-        for step in _steps(mask):
-            gaps.step(hour + step * _STEP, up=bool(present >> step & 1))
+        if present == _ALL:
+            gaps.close(hour)
+        else:
+            for step in _steps(mask):
+                gaps.step(hour + step * _STEP, up=bool(present >> step & 1))
     gaps.close(end)
     tally.longest.sort(key=lambda outage: (outage.start - outage.end, outage.start))
     del tally.longest[MAX_OUTAGES:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from math import ceil
 from typing import Final
 
 from filterd.events.pseudonym import KAZAKHSTAN
@@ -101,6 +102,7 @@ def year_outline(
             Section(0, _("Why these data are kept, and how long"), tuple(purpose(language, last.retention))),
         ),
         facts=((_("Made"), language.moment(made)), (_("Digest (SHA-256)"), standing.sha256)),
+        landscape=True,
     )
 
 
@@ -151,13 +153,13 @@ def _trend(pack: YearPack, reader: Reader) -> Section:
         working = out.share(up.steps, up.expected) if up else out.NONE
         uptime.append(out.Bar(label, working.raw, working.show(language)))
     highest = max((bar.value or 0.0 for bar in blocked), default=0.0)
-    top = min(1.0, max(0.1, highest * 1.2))
+    top = min(1.0, max(0.1, ceil(highest * 12) / 10))  # a round mark with room above the highest
     return Section(
         2,
         _("Trend"),
         (
-            out.Chart(_("Share of blocked queries"), tuple(blocked), "columns", top),
-            out.Chart(_("Uptime of the filter"), tuple(uptime), "columns", 1.0),
+            out.Chart(_("Share of blocked queries"), tuple(blocked), "columns", top, shares=True),
+            out.Chart(_("Uptime of the filter"), tuple(uptime), "columns", 1.0, shares=True),
         ),
     )
 

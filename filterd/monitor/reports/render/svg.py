@@ -104,4 +104,4 @@ def _columns(chart: Chart) -> str:
 
 
 def _mark(value: float, chart: Chart) -> str:
-    return f"{value * 100:.0f}" if chart.top == 1.0 else f"{value:.3g}"
+    return f"{value * 100:.0f} %" if chart.shares else f"{value:.3g}"

@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any, Final
 
 import xlsxwriter
+from xlsxwriter.utility import quote_sheetname, xl_rowcol_to_cell
 
 from filterd.monitor.reports.outline import (
     HIDDEN_SIGN,
@@ -32,6 +33,7 @@ _FORMATS: Final[dict[str, dict[str, Any]]] = {
     "moment": {"num_format": "dd.mm.yyyy hh:mm", "align": "left", "valign": "top"},
     "sign": {"align": "right", "valign": "top"},
 }
+_OUTCOMES: Final = 3  # columns of part 4: outcome, queries, share
 _WIDEST: Final = 60
 _NARROWEST: Final = 12
 _SHEET_NAME: Final = 31  # characters, Excel's limit
@@ -78,7 +80,7 @@ class _Workbook:
         sheet = self._book.add_worksheet(name)
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
-        sheet.set_footer("&P / &N")
+        sheet.set_footer("&C&P / &N")
         return sheet
 
     def _cover(self, sheet: Any) -> None:
@@ -148,16 +150,14 @@ class _Workbook:
 
     def _chart(self, sheet: Any, table: Table, chart: Chart, line: int) -> None:
         """Draw the table's bars with the figures in the cells: the column that the picture shows."""
-        names = {row[0].raw: place for place, row in enumerate(table.rows, 1)}
-        places = sorted(names[bar.label] for bar in chart.bars if bar.label in names)
-        if not places or places != list(range(places[0], places[-1] + 1)):
-            places = [1, len(table.rows) - 1]
-        column = 1 if len(table.columns) == 3 else len(table.columns) - 1
+        shown = {bar.label for bar in chart.bars}
+        places = [place for place, row in enumerate(table.rows, 1) if row[0].raw in shown]
+        column = 1 if len(table.columns) == _OUTCOMES else len(table.columns) - 1
         picture = self._book.add_chart({"type": "bar"})
         picture.add_series(
             {
-                "categories": [sheet.get_name(), places[0], 0, places[-1], 0],
-                "values": [sheet.get_name(), places[0], column, places[-1], column],
+                "categories": _cells(sheet.get_name(), places, 0),
+                "values": _cells(sheet.get_name(), places, column),
                 "pattern": {"pattern": "wide_upward_diagonal", "fg_color": "black", "bg_color": "white"},
                 "border": {"color": "black"},
             }
@@ -165,7 +165,7 @@ class _Workbook:
         picture.set_title({"name": chart.title, "name_font": {"size": 11}})
         picture.set_legend({"none": True})
         picture.set_y_axis({"reverse": True})
-        picture.set_size({"width": 720, "height": 120 + 24 * (places[-1] - places[0] + 1)})
+        picture.set_size({"width": 720, "height": 120 + 24 * len(places)})
         sheet.insert_chart(line, 0, picture)
 
     def _write(self, sheet: Any, line: int, place: int, value: Value) -> None:
@@ -180,3 +180,12 @@ class _Workbook:
                 sheet.write_string(line, place, NONE_SIGN, self._formats["sign"])
             case _:
                 sheet.write_string(line, place, value.raw, self._formats["text"])
+
+
+def _cells(sheet: str, places: list[int], column: int) -> str:
+    """Return the formula of some cells of one column, which need not lie together."""
+    names = (
+        f"{quote_sheetname(sheet)}!{xl_rowcol_to_cell(place, column, row_abs=True, col_abs=True)}"
+        for place in places
+    )
+    return f"=({','.join(names)})"
