@@ -1,4 +1,4 @@
-"""The endpoint as a running service: store, retention and sockets, started in order and stopped in order.
+"""The endpoint as a running service: store, upkeep and sockets, started in order and stopped in order.
 
 Sets up no logging and no signals: its caller (the composition root, or a test) does.
 """
@@ -22,7 +22,8 @@ from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.store import Clock, Store
-from filterd.monitor.upkeep.retention import Retention
+from filterd.monitor.upkeep.scheduler import Scheduler
+from filterd.monitor.upkeep.tasks import upkeep_tasks
 from filterd.monitor.web.app import Services, make_app
 
 Ready = Callable[[Sequence[tuple[str, int]]], object]
@@ -51,16 +52,16 @@ async def serve_monitor(
         store = await Store.open(settings, clock)
         stack.push_async_callback(store.close)
         meter, labels = Meter(), LabelBook(settings.limits)
-        retention = Retention(store, settings, meter, clock)
         services = Services(
             settings=settings,
             store=store,
-            ingest=Ingest(store, settings.limits, labels, clock),
+            ingest=Ingest(store, settings, labels, clock),
             exposition=Exposition(settings, store, meter, labels, clock),
             meter=meter,
         )
-        purging = asyncio.create_task(retention.run(), name="monitor-retention")
-        stack.push_async_callback(_cancelled, purging)
+        tasks = upkeep_tasks(store, settings, meter, clock)
+        upkeep = asyncio.create_task(Scheduler(tasks, store, meter).run(), name="monitor-upkeep")
+        stack.push_async_callback(_cancelled, upkeep)
         await _listen(services, sockets, stack)
         addresses = [(str(sock.getsockname()[0]), int(sock.getsockname()[1])) for sock in sockets]
         _log.info("monitor_ready", listen=[f"{host} {port}" for host, port in addresses])

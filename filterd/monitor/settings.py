@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from filterd.errors import StartError
 
@@ -33,7 +34,9 @@ class MonitorLimits:
     connections: int = 2048  # open at once; more are closed at once
     idle_seconds: float = 75.0  # a connection without a request
     store_seconds: float = 30.0  # waiting for the turn to write; then 503
-    busy_seconds: float = 5.0  # SQLite's own wait for a lock another program holds
+    busy_seconds: float = 5.0  # the database's own wait for a lock another program holds
+    failover_seconds: float = 20.0  # PostgreSQL: a write is tried again for so long when that is safe
+    pool: int = 16  # PostgreSQL: connections of this monitor at most
     streams_per_box: int = 64  # outbox files remembered of a box, latest used
     gaps_per_stream: int = 1000  # missing ranges remembered of one outbox
     groups: int = 64  # label values of one school in /metrics; the rest is "other"
@@ -56,12 +59,15 @@ class MonitorSettings:
         metrics_token_sha256: when set, ``/metrics`` wants this token (or an admin).
         local_admin: a caller on this machine is an admin (see auth.py).
         limits: bounds.
-        retention_days_events: events are deleted after so many days (school.md, retention).
-        retention_days_usage: usage counts and box reports after so many days.
+        retention_days_events: events are kept for so many calendar days, never longer (school.md, retention).
+        retention_days_usage: aggregates, paperwork and audit are kept for at least so many days.
+        retention_months_summaries: pseudonymous summaries are kept for so many calendar months, the running
+            one among them: a term and the time its reports need.
+        zone: the time zone in which days and months begin.
         hidden_categories: categories whose names are never displayed (R1).
 
     Raises:
-        StartError: a hash that is none, a token used twice, an empty ``listen``.
+        StartError: a hash that is none, a token used twice, an empty ``listen``, an unknown zone.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -73,11 +79,14 @@ class MonitorSettings:
     limits: MonitorLimits = field(default_factory=MonitorLimits)
     retention_days_events: int = 30
     retention_days_usage: int = 3 * 365
+    retention_months_summaries: int = 4
+    zone: str = "Asia/Almaty"
     hidden_categories: frozenset[str] = frozenset({"csam", "extremism"})
 
     def __post_init__(self) -> None:
         if not self.listen:
             raise StartError("the monitor has no address to listen on", remedy="set monitor.listen")
+        _ = self.days_in
         owner: dict[str, str] = {}
         for box, (_school, digest) in self.boxes.items():
             _check_digest(digest, f"token of box {box}")
@@ -95,6 +104,20 @@ class MonitorSettings:
                         f"box {owner[token]} has the admin's or metrics' token",
                         remedy="make another token",
                     )
+
+    @property
+    def days_in(self) -> ZoneInfo:
+        """The zone as an object.
+
+        Raises:
+            StartError: there is no such zone.
+        """
+        try:
+            return ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise StartError(
+                f"there is no time zone {self.zone!r}", remedy="write one as Asia/Almaty or Asia/Oral"
+            ) from error
 
     @property
     def schools(self) -> frozenset[str]:

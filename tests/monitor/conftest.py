@@ -1,4 +1,8 @@
-"""A real endpoint on a real port with a real SQLite file, and the deliveries to send it."""
+"""A real endpoint on a real port with a real database, and the deliveries to send it.
+
+Tests marked ``both_engines`` run on SQLite and on PostgreSQL (not those marked ``sqlite_only`` or ``postgresql_only``); all others
+run on SQLite.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psycopg
 import pytest
+
+# With import mode "importlib" these folders are on no path.
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+from _postgres import fresh_database, postgres, postgres_server  # noqa: F401 - fixtures of these tests
 
 from filterd.monitor.service import serve_monitor
 from filterd.monitor.settings import MonitorLimits, MonitorSettings
@@ -111,7 +122,7 @@ class Running:
 
     settings: MonitorSettings
     url: str
-    path: Path
+    path: Path  # of the SQLite file
     session: aiohttp.ClientSession
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -156,8 +167,7 @@ class Running:
         return found
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(statement).fetchall()
+        return ask(self.settings.database, statement)
 
     async def end(self) -> None:
         self.stop.set()
@@ -169,10 +179,43 @@ class Running:
 Start = Callable[..., Any]
 
 
-def make_settings(path: Path, **changes: Any) -> MonitorSettings:
+def ask(database: str, statement: str) -> list[tuple[Any, ...]]:
+    """Ask a store's database by a client of its own, what is committed only."""
+    if database.startswith("postgresql"):
+        with psycopg.connect(database) as connection:
+            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each engine if it asks for that."""
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "both_engines" in marks and "engine" in metafunc.fixturenames:
+        engines = ["sqlite"] * ("postgresql_only" not in marks) + ["postgresql"] * (
+            "sqlite_only" not in marks
+        )
+        metafunc.parametrize("engine", engines, indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine of the store: ``sqlite`` or ``postgresql``."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of a store of the test's own."""
+    if engine == "sqlite":
+        return f"sqlite:///{tmp_path}/monitor.sqlite"
+    return str(request.getfixturevalue("fresh_database")())
+
+
+def make_settings(store: str, **changes: Any) -> MonitorSettings:
     values: dict[str, Any] = {
         "listen": (("127.0.0.1", 0),),
-        "database": f"sqlite:///{path}",
+        "database": store,
         "boxes": {box: (SCHOOLS[box], sha256(token)) for box, token in TOKENS.items()},
         "admin_token_sha256": sha256(ADMIN),
         "limits": MonitorLimits(store_seconds=10.0, busy_seconds=2.0),
@@ -191,21 +234,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> MonitorSettings:
-    return make_settings(tmp_path / "monitor.sqlite")
+def settings(database: str) -> MonitorSettings:
+    return make_settings(database)
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """A function that starts an endpoint: ``await start(clock=..., path=..., **settings)``."""
+async def start(database: str, tmp_path: Path) -> AsyncIterator[Start]:
+    """A function that starts an endpoint: ``await start(clock=..., **settings)``."""
     running: list[Running] = []
 
-    async def begin(
-        *, clock: Callable[[], float] = time.time, path: Path | None = None, **changes: Any
-    ) -> Running:
-        path = path or tmp_path / "monitor.sqlite"
-        values = make_settings(path, **changes)
+    async def begin(*, clock: Callable[[], float] = time.time, **changes: Any) -> Running:
+        values = make_settings(database, **changes)
         bound: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        path = tmp_path / "monitor.sqlite"
         one = Running(values, "", path, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         running.append(one)
         one.task = asyncio.create_task(serve_monitor(values, one.stop, bound.set_result, clock=clock))
@@ -292,8 +333,7 @@ class Program:
             self.process = None
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(statement).fetchall()
+        return ask(self._plan["database"], statement)
 
 
 @pytest.fixture
@@ -303,12 +343,13 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def program(tmp_path: Path, free_port: int) -> Iterator[Callable[..., Program]]:
+def program(database: str, tmp_path: Path, free_port: int) -> Iterator[Callable[..., Program]]:
     """A function that makes an endpoint program (not yet started)."""
     made: list[Program] = []
 
     def make_program(**changes: Any) -> Program:
-        made.append(Program(tmp_path / "monitor.sqlite", free_port, tmp_path / "monitor.log", **changes))
+        plan = {"database": database} | changes
+        made.append(Program(tmp_path / "monitor.sqlite", free_port, tmp_path / "monitor.log", **plan))
         return made[-1]
 
     yield make_program

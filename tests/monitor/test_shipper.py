@@ -15,6 +15,8 @@ from filterd.events.outbox import Outbox
 from filterd.events.shipper import Shipper, ShipperSettings
 from filterd.monitor.health import KNOWN_KEYS
 
+pytestmark = pytest.mark.both_engines
+
 OF_BOX1 = "token of box one"
 
 

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.events.batch import Delivery, Receipt
 from filterd.monitor.ingest.processes import store_report
+from filterd.monitor.ingest.rollups import add_rollups, store_selftest
 from filterd.monitor.ingest.rows import Row, Rows, clamp, merged, rows_of
 from filterd.monitor.ingest.streams import admit
 from filterd.monitor.ingest.totals import add_totals
 from filterd.monitor.metrics.labels import LabelBook
-from filterd.monitor.settings import MonitorLimits
+from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.schema import BOXES, EVENTS, USAGE
 from filterd.monitor.store.sql import upsert
 from filterd.monitor.store.store import Clock, Store
@@ -38,9 +39,10 @@ class Stored:
 class Ingest:
     """Stores deliveries."""
 
-    def __init__(self, store: Store, limits: MonitorLimits, labels: LabelBook, clock: Clock) -> None:
+    def __init__(self, store: Store, settings: MonitorSettings, labels: LabelBook, clock: Clock) -> None:
         self._store = store
-        self._limits = limits
+        self._limits = settings.limits
+        self._zone = settings.days_in
         self._labels = labels
         self._clock = clock
         self._generation = store.generation
@@ -66,6 +68,7 @@ class Ingest:
             new, lost = await admit(connection, delivery, self._limits, now)
             rows = merged(parts[sequence] for sequence in new)
             await _store_rows(connection, delivery.school, rows)
+            await add_rollups(connection, delivery, rows, self._zone, now)
             await add_totals(connection, delivery.school, rows, self._labels)
             counts = {
                 "stored_batches": len(new),
@@ -76,6 +79,7 @@ class Ingest:
             }
             if delivery.health is not None:
                 counts |= await store_report(connection, delivery, delivery.health, self._limits, now)
+                await store_selftest(connection, delivery, delivery.health, future_from)
             await _store_box(connection, delivery, counts, now)
             receipt = Receipt(acknowledged=list(parts))
             return Stored(receipt, len(new), len(parts) - len(new), len(rows.events), len(rows.usage))

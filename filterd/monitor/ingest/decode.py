@@ -7,12 +7,13 @@ counted before they become objects, batches are checked one by one. Nothing of w
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from filterd.events.batch import BUCKET_SECONDS, HOUR_SECONDS, MAX_BATCHES, Batch, Delivery
+from filterd.events.batch import BUCKET_SECONDS, HOUR_SECONDS, MAX_BATCHES, Batch, Delivery, Health
 from filterd.monitor.problems import Problem
 from filterd.monitor.settings import MonitorLimits
 
@@ -95,12 +96,19 @@ def parse(text: bytes, *, box: str, school: str, limits: MonitorLimits) -> Deliv
             "the token belongs to another box or school than the delivery names",
             remedy="check box and school in the box's configuration",
         )
-    health = head.health
-    if health and not (health.version + health.policy_version + health.index_version).isprintable():
-        raise Problem(422, "bad-delivery", "a version in the health report holds a control character")
+    if head.health is not None:
+        _check_texts(head.health)
     if not isinstance(batches, list) or len(batches) > MAX_BATCHES:
         raise Problem(422, "bad-delivery", f"batches must be a list of at most {MAX_BATCHES}")
     return head.model_copy(update={"batches": _batches(batches)})
+
+
+def _check_texts(health: Health) -> None:
+    """Refuse control characters: PostgreSQL cannot store NUL, and a terminal obeys the others."""
+    if not (health.version + health.policy_version + health.index_version).isprintable():
+        raise Problem(422, "bad-delivery", "a version in the health report holds a control character")
+    if health.selftest is not None and not health.selftest.error.isprintable():
+        raise Problem(422, "bad-delivery", "the self-test's error holds a control character")
 
 
 def bad_batch(code: str, detail: str, sequence: object, **extra: object) -> Problem:
@@ -123,10 +131,15 @@ def _batches(items: list[object]) -> list[Batch]:
             raise bad_batch("bad-order", "sequences must ascend within a delivery", batch.sequence)
         if any(event.bucket % BUCKET_SECONDS for event in batch.events):
             raise bad_batch("bad-batch", f"a bucket is no multiple of {BUCKET_SECONDS}", batch.sequence)
-        if any(usage.hour % HOUR_SECONDS for usage in batch.usage):
+        if any(hour % HOUR_SECONDS for hour in _hours(batch)):
             raise bad_batch("bad-batch", f"an hour is no multiple of {HOUR_SECONDS}", batch.sequence)
         batches.append(batch)
     return batches
+
+
+def _hours(batch: Batch) -> Iterator[int]:
+    yield from (usage.hour for usage in batch.usage)
+    yield from (alive.hour for alive in batch.alive)
 
 
 def _validate(model: type[_Checked], value: object, code: str, place: str) -> _Checked:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from filterd.events.batch import Batch, Event
+from filterd.events.batch import HOUR_SECONDS, Batch, Event
 from filterd.monitor.ingest.decode import bad_batch
 from filterd.monitor.store.sql import MOST
 
@@ -32,6 +32,8 @@ class Rows:
     events: dict[tuple[int, bytes], Row] = field(default_factory=dict)
     usage: dict[UsageKey, int] = field(default_factory=dict)
     event_totals: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # events, lookups
+    alive: dict[int, int] = field(default_factory=dict)  # hour -> bits of its 5-minute steps
+    buckets: set[int] = field(default_factory=set)  # of events whose clock can be right
     future: int = 0
 
     def add(self, other: Rows) -> None:
@@ -46,17 +48,24 @@ class Rows:
         for total, (events, lookups) in other.event_totals.items():
             had = self.event_totals.get(total, (0, 0))
             self.event_totals[total] = (had[0] + events, had[1] + lookups)
+        for hour, steps in other.alive.items():
+            self.alive[hour] = self.alive.get(hour, 0) | steps
+        self.buckets |= other.buckets
         self.future += other.future
 
 
 def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Rows:
     """Return the rows of one batch.
 
+    What is dated over a day ahead is of a wrong clock: its events are kept as they are and make no summary,
+    its usage is booked at the hour of arrival (so it neither is lost nor outlives retention), its uptime is
+    not believed.
+
     Args:
         school: the box's school.
         batch: the checked batch.
         received: now, UTC seconds.
-        future_from: events in a bucket after this instant are counted as of a wrong clock.
+        future_from: records after this instant are counted as of a wrong clock.
 
     Raises:
         Problem: 422 for a text with control characters.
@@ -64,10 +73,22 @@ def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Ro
     rows = Rows()
     for event in batch.events:
         _add_event(rows, school, event, received, batch.sequence)
-        rows.future += event.bucket > future_from
+        if event.bucket > future_from:
+            rows.future += 1
+        else:
+            rows.buckets.add(event.bucket)
     for usage in batch.usage:
-        key = (usage.hour, usage.group, usage.tier, usage.category, usage.outcome)
+        hour = usage.hour
+        if hour > future_from:
+            rows.future += 1
+            hour = received - received % HOUR_SECONDS
+        key = (hour, usage.group, usage.tier, usage.category, usage.outcome)
         rows.usage[key] = rows.usage.get(key, 0) + usage.queries
+    for alive in batch.alive:
+        if alive.hour > future_from:
+            rows.future += 1
+        else:
+            rows.alive[alive.hour] = rows.alive.get(alive.hour, 0) | alive.steps
     return rows
 
 

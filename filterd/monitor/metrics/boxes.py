@@ -49,7 +49,7 @@ _COUNTERS = (
     ("stored_batches", "Batches of the box stored."),
     ("duplicate_batches", "Batches of the box that came again."),
     ("lost_batches", "Batches of the box that were waited for too long."),
-    ("future_events", "Events dated over a day ahead: the box's clock is wrong."),
+    ("future_events", "Records dated over a day ahead: the box's clock is wrong."),
     ("ignored_values", "Health values of the box that this version does not know."),
 )
 

@@ -19,7 +19,7 @@ from filterd.monitor.metrics.labels import LabelBook
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.metrics.snapshot import Snapshot, load
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.store.store import PROBE, Clock, Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -70,12 +70,16 @@ class Exposition:
         for label, count in self._labels.folded.items():
             folded.add_metric([label], count)
         yield folded
-        if snapshot is not None and "retention" in snapshot.marks:
-            yield _gauge(
-                "filterd_retention_last_success_timestamp_seconds",
-                "When everything over its time was last deleted.",
-                snapshot.marks["retention"],
+        if snapshot is not None:
+            done = GaugeMetricFamily(
+                "filterd_upkeep_last_success_timestamp_seconds",
+                "When the endpoint's work in the background was last done: forgetting, summing up.",
+                labels=["task"],
             )
+            for task, at in sorted(snapshot.marks.items()):
+                if task != PROBE:
+                    done.add_metric([task], at)
+            yield done
 
 
 class _Families(Collector):

@@ -55,6 +55,12 @@ class Meter:
             ["status"],
             registry=self.registry,
         )
+        self.upkeep_failures = Counter(
+            "filterd_upkeep_failures",
+            "Turns of the endpoint's work in the background that failed.",
+            ["task"],
+            registry=self.registry,
+        )
         self.purged = Counter(
             "filterd_retention_deleted_rows",
             "Rows deleted because their time was over.",

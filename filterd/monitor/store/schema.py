@@ -44,12 +44,11 @@ EVENTS = Table(
     Column("layer", _ID, nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("reason", _ID, nullable=False),
-    Column(
-        "hints", _ID, nullable=False
-    ),  # what makes the lookup doubtful: codes of batch.py, sorted, by comma
+    Column("hints", _ID, nullable=False),  # why the lookup is doubtful: codes of batch.py, sorted, by comma
     _count("count"),
     _count("received"),
     Index("ix_events_time", "bucket", "school", "key"),  # the listing of all schools, and retention
+    postgresql_partition_by="RANGE (bucket)",  # partitions.py
     sqlite_with_rowid=False,
 )
 
@@ -64,6 +63,7 @@ USAGE = Table(
     _key("category"),  # "" when the lookup was in none
     _key("outcome"),
     _count("queries"),
+    postgresql_partition_by="RANGE (hour)",
     sqlite_with_rowid=False,
 )
 
@@ -108,7 +108,9 @@ DEVICE_DAYS = Table(
     _count("hits"),  # registrable domains x 5-minute buckets
     _count("doubtful"),  # of these, hits of which every lookup carries a hint
     _count("domains"),
-    Column("buckets", Text, nullable=False),  # 5-minute steps since the day began, ascending, by comma
+    _count("episodes"),  # of hits that are not doubtful (patterns/episodes.py)
+    Column("buckets", Text, nullable=False),  # of these hits: 5-minute steps of the day, ascending, by comma
+    postgresql_partition_by="RANGE (day)",
     sqlite_with_rowid=False,
 )
 
@@ -118,7 +120,7 @@ DIRTY_DAYS = Table(
     METADATA,
     _key("school"),
     Column("day", BigInteger, primary_key=True),
-    _count("since"),
+    _count("touched"),  # when the latest of them came
     sqlite_with_rowid=False,
 )
 
@@ -187,7 +189,7 @@ BOXES = Table(
     _count("stored_batches"),
     _count("duplicate_batches"),
     _count("lost_batches"),  # in gaps given up
-    _count("future_events"),  # events of a clock that runs a day ahead
+    _count("future_events"),  # records of a clock that runs a day ahead
     _count("ignored_values"),  # health values this version does not know
     sqlite_with_rowid=False,
 )

@@ -28,9 +28,18 @@ def upsert(
     *,
     add: tuple[str, ...] = (),
     replace: tuple[str, ...] = (),
+    unite: tuple[str, ...] = (),
 ) -> Insert:
-    """Return INSERT ... ON CONFLICT (primary key) DO UPDATE: some columns are added up, some replaced."""
-    return _upsert(connection.dialect.name, table, add, replace)
+    """Return INSERT ... ON CONFLICT (primary key) DO UPDATE.
+
+    Args:
+        connection: whose dialect is spoken.
+        table: the table.
+        add: columns that are added up.
+        replace: columns that are replaced.
+        unite: columns of bits that are united.
+    """
+    return _upsert(connection.dialect.name, table, add, replace, unite)
 
 
 def same(table: Table, *names: str) -> list[ColumnElement[bool]]:
@@ -54,8 +63,11 @@ def _insert_new(dialect: str, table: Table) -> Insert:
 
 
 @cache
-def _upsert(dialect: str, table: Table, add: tuple[str, ...], replace: tuple[str, ...]) -> Insert:
+def _upsert(
+    dialect: str, table: Table, add: tuple[str, ...], replace: tuple[str, ...], unite: tuple[str, ...]
+) -> Insert:
     statement = _insert(dialect, table)
     changes: dict[str, Any] = {name: saturated(table.c[name], statement.excluded[name]) for name in add}
     changes |= {name: statement.excluded[name] for name in replace}
+    changes |= {name: table.c[name].bitwise_or(statement.excluded[name]) for name in unite}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)

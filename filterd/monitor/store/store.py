@@ -29,6 +29,7 @@ T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 Clock = Callable[[], float]
 
+PROBE = "probe"  # the mark by which `check` proves that a row can be committed
 _PROBE_SECONDS = 5.0  # a readiness probe writes at most so often
 _DRAIN_SECONDS = 30.0  # for readers to finish before a damaged file is put aside
 _log = structlog.get_logger(__name__)
@@ -130,7 +131,7 @@ class Store:
             if time.monotonic() - at >= _PROBE_SECONDS:
                 fault = ""
                 try:
-                    await self.mark("probe")
+                    await self.mark(PROBE)
                 except StoreError as error:
                     fault = error.message
                 self._probed = (time.monotonic(), fault)

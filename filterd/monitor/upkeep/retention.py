@@ -1,27 +1,28 @@
-"""Forgetting in time: events after 30 days, usage and box reports after three years (school.md, retention).
+"""Forgetting in time: the rules of rules.py enforced.
 
-Deletes in small transactions so that deliveries are not held up; what is deleted is overwritten on the disk
-(secure_delete, then the write-ahead log is emptied). Totals are kept: they name nobody.
+On PostgreSQL whole partitions are dropped; what is left, and everything on SQLite, is deleted in small
+transactions so that deliveries are not held up. What is deleted from SQLite is overwritten on the disk
+(secure_delete, then the write-ahead log is emptied).
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Table, delete, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from filterd.errors import StoreError
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorSettings
-from filterd.monitor.store.schema import BOXES, EVENTS, GAPS, PROCESSES, STREAMS, USAGE
+from filterd.monitor.store.partitions import PARTITIONED, drop_old, make_ahead
+from filterd.monitor.store.schema import DEVICE_DAYS, EVENTS, USAGE
 from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.upkeep.rules import RULES, Borders, borders
 
-DAY = 86_400
-EVERY_SECONDS = 3600.0
 _ROWS = 2000
+# Two monitors that delete the same rows in another order would deadlock.
+_LOCK = "SELECT pg_advisory_xact_lock(6120533, 3)"
 _log = structlog.get_logger(__name__)
 
 
@@ -35,51 +36,50 @@ class Retention:
         self._clock = clock
         self._to_scrub = False
 
-    async def run(self, every: float = EVERY_SECONDS) -> None:
-        """Purge now and then every ``every`` seconds, until cancelled."""
-        while True:
-            try:
-                await self.purge()
-            except StoreError as error:
-                _log.error("retention_failed", error=error.message)
-            await asyncio.sleep(every)
-
     async def purge(self) -> dict[str, int]:
         """Delete everything over its time; return how many rows of which table.
 
         Raises:
             StoreError: the store cannot be written; what was deleted so far stays deleted.
         """
-        deleted: dict[str, int] = {}
-        for table, old in self._rules():
-            deleted[table.name] = await self._delete(table, old)
-            if deleted[table.name]:
-                self._meter.purged.labels(table.name).inc(deleted[table.name])
-        await self._store.mark("retention")
+        now = borders(self._settings, self._clock())
+        deleted = await self._drop(now)
+        for rule in RULES:
+            if rule.old is not None:
+                name = rule.table.name
+                deleted[name] = deleted.get(name, 0) + await self._delete(rule.table, rule.old(now))
+                if deleted[name]:
+                    self._meter.purged.labels(name).inc(deleted[name])
         if any(deleted.values()):
-            _log.info("retention", **deleted)
+            _log.info("retention", **{name: count for name, count in deleted.items() if count})
         self._to_scrub |= any(deleted.values())
         if self._to_scrub:  # a long read may hold the log: then the next hour tries again
             self._to_scrub = not await self._store.scrub()
         return deleted
 
-    def _rules(self) -> list[tuple[Table, ColumnElement[bool]]]:
-        now = int(self._clock())
-        events = now - self._settings.retention_days_events * DAY
-        usage = now - self._settings.retention_days_usage * DAY
-        ahead = now + DAY
-        # A clock that ran ahead must not keep a record for years: then the time of arrival counts.
-        return [
-            (
-                EVENTS,
-                or_(EVENTS.c.bucket < events, and_(EVENTS.c.bucket > ahead, EVENTS.c.received < events)),
-            ),
-            (USAGE, USAGE.c.hour < usage),
-            (STREAMS, STREAMS.c.last_seen < usage),
-            (GAPS, GAPS.c.noticed < usage),
-            (PROCESSES, PROCESSES.c.received < usage),
-            (BOXES, BOXES.c.last_seen < usage),
-        ]
+    async def make_partitions(self) -> list[str]:
+        """Make the partitions of the days and months to come; return their names. Nothing to do on SQLite.
+
+        Raises:
+            StoreError: some could not be made; rows go into the default partition until they are.
+        """
+        made: list[str] = []
+        for part in PARTITIONED:
+            now = self._clock()
+            made += await self._store.write(lambda c, part=part, now=now: make_ahead(c, part, now))
+        return made
+
+    async def _drop(self, now: Borders) -> dict[str, int]:
+        """Drop whole partitions; return the numbers of rows they held."""
+        limits = {EVENTS: now.events, USAGE: now.aggregates, DEVICE_DAYS: now.summaries}
+        dropped: dict[str, int] = {}
+        for part in PARTITIONED:
+            border = limits[part.table]
+            found = await self._store.write(lambda c, part=part, border=border: drop_old(c, part, border))
+            if found:
+                _log.info("partitions_dropped", **found)
+                dropped[part.table.name] = sum(found.values())
+        return dropped
 
     async def _delete(self, table: Table, old: ColumnElement[bool]) -> int:
         keys = list(table.primary_key.columns)
@@ -87,6 +87,8 @@ class Retention:
         statement = delete(table).where(tuple_(*keys).in_(some))
 
         async def work(connection: AsyncConnection) -> int:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(text(_LOCK))
             result: Any = await connection.execute(statement)
             return int(result.rowcount)
 

@@ -15,6 +15,8 @@ from filterd.monitor.settings import MonitorLimits
 from filterd.resolver import health as resolver_health
 from filterd.server.latency import Histogram
 
+pytestmark = pytest.mark.both_engines
+
 BOX1 = '{box="box1",school="school-1"}'
 
 
@@ -213,6 +215,7 @@ async def test_problems_are_counted(monitor: Any, make: Any) -> None:
     assert await monitor.metric("filterd_http_problems_total") == {'{status="401"}': 1, '{status="400"}': 1}
 
 
+@pytest.mark.sqlite_only
 async def test_a_real_prometheus_scrapes_it(monitor: Any, make: Any, tmp_path: Any, free_port: int) -> None:
     await fill(monitor, make)
     program = shutil.which("prometheus")

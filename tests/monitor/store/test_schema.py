@@ -12,13 +12,19 @@ from filterd.monitor.store.engine import migrate, parse_url
 from filterd.monitor.store.schema import METADATA
 from filterd.monitor.store.store import Store
 
+pytestmark = pytest.mark.both_engines
+
 
 @pytest.fixture
-def connection(tmp_path: Any) -> Any:
-    engine = create_engine(f"sqlite:///{tmp_path}/x.sqlite")
-    with engine.connect() as opened:
+def connection(engine: str, tmp_path: Any, fresh_database: Any) -> Any:
+    """A connection to an empty database, of the engine's independent driver."""
+    url = f"sqlite:///{tmp_path}/x.sqlite"
+    if engine == "postgresql":
+        url = fresh_database(migrated=False).replace("postgresql", "postgresql+psycopg", 1)
+    opener = create_engine(url)
+    with opener.connect() as opened:
         yield opened
-    engine.dispose()
+    opener.dispose()
 
 
 def tables(connection: Connection) -> set[str]:
@@ -56,6 +62,7 @@ def test_down_and_up_again(connection: Connection) -> None:
     assert tables(connection) == full
 
 
+@pytest.mark.sqlite_only
 async def test_a_newer_schema_is_left_alone(settings: Any, tmp_path: Any) -> None:
     store = await Store.open(settings)
     await store.close()

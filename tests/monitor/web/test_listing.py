@@ -6,6 +6,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+pytestmark = pytest.mark.both_engines
+
 BUCKET = 1_795_000_000 - 1_795_000_000 % 300
 
 

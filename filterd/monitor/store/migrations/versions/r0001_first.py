@@ -34,6 +34,7 @@ def upgrade() -> None:
         "usage",
         keys=[*_ids("school"), sa.Column("hour", sa.BigInteger), *_ids("group_id tier category outcome")],
         values=_counts("queries"),
+        partition_by="RANGE (hour)",
     )
     _make("usage_totals", keys=_ids("school group_id tier category outcome"), values=_counts("queries"))
     _make("event_totals", keys=_ids("school category verdict"), values=_counts("events lookups"))
@@ -84,13 +85,17 @@ def _make_events() -> None:
             *_ids("reason"),
             *_counts("count received"),
         ],
+        partition_by="RANGE (bucket)",
     )
     op.create_index("ix_events_time", "events", ["bucket", "school", "key"])
 
 
-def _make(name: str, *, keys: Columns, values: Columns) -> None:
+def _make(name: str, *, keys: Columns, values: Columns, partition_by: str | None = None) -> None:
     primary = sa.PrimaryKeyConstraint(*[column.name for column in keys], name=f"pk_{name}")
-    op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False)
+    options = {"postgresql_partition_by": partition_by} if partition_by else {}
+    op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False, **options)
+    if partition_by and op.get_bind().dialect.name == "postgresql":
+        op.execute(f"CREATE TABLE {name}_default PARTITION OF {name} DEFAULT")
 
 
 def _ids(names: str) -> Columns:

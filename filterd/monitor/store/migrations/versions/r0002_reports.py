@@ -66,9 +66,10 @@ def _make_roll_ups() -> None:
             sa.Column("pseudonym", sa.String(32), nullable=False),
             *_ids("category"),
         ],
-        values=[*_ids("group_id tier"), *_numbers("hits doubtful domains"), *_texts("buckets")],
+        values=[*_ids("group_id tier"), *_numbers("hits doubtful domains episodes"), *_texts("buckets")],
+        partition_by="RANGE (day)",
     )
-    _make("dirty_days", keys=[*_ids("school"), *_numbers("day")], values=_numbers("since"))
+    _make("dirty_days", keys=[*_ids("school"), *_numbers("day")], values=_numbers("touched"))
 
 
 def _make_boxes() -> None:
@@ -181,9 +182,12 @@ def _make_reports() -> None:
     )
 
 
-def _make(name: str, *, keys: Columns, values: Columns) -> None:
+def _make(name: str, *, keys: Columns, values: Columns, partition_by: str | None = None) -> None:
     primary = sa.PrimaryKeyConstraint(*[column.name for column in keys], name=f"pk_{name}")
-    op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False)
+    options = {"postgresql_partition_by": partition_by} if partition_by else {}
+    op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False, **options)
+    if partition_by and op.get_bind().dialect.name == "postgresql":
+        op.execute(f"CREATE TABLE {name}_default PARTITION OF {name} DEFAULT")
 
 
 def _ids(names: str) -> Columns:

@@ -1,0 +1,140 @@
+"""DEVICE_DAYS made anew for every day of which events came: what patterns and "how many devices" rest on.
+
+One transaction for each school and day. It takes the day's mark away first, which every delivery that brings
+events of that day holds until it is committed: so the events read afterwards are all there are, and what
+comes later finds no mark and sets it again. Late, repeated and concurrent deliveries, and other monitors
+doing the same, thus end in the same rows.
+
+Never makes a day anew of which events may already be deleted, nor one of a clock that runs ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from operator import attrgetter
+from typing import Any
+
+import structlog
+from sqlalchemy import Row, bindparam, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from filterd.errors import StoreError
+from filterd.monitor.days import DAY_SECONDS, start_of
+from filterd.monitor.patterns.episodes import episodes, sure_steps
+from filterd.monitor.patterns.hits import Lookup, collapse
+from filterd.monitor.settings import MonitorSettings
+from filterd.monitor.store.schema import DEVICE_DAYS, DIRTY_DAYS, EVENTS
+from filterd.monitor.store.sql import same
+from filterd.monitor.store.store import Clock, Store
+from filterd.monitor.upkeep.rules import events_from
+
+_ROWS = 1000
+_MARKS = select(DIRTY_DAYS.c.school, DIRTY_DAYS.c.day).order_by(DIRTY_DAYS.c.touched).limit(10_000)
+_CLEAR = delete(DIRTY_DAYS).where(*same(DIRTY_DAYS, "school", "day"))
+_FORGET = delete(DEVICE_DAYS).where(*same(DEVICE_DAYS, "school", "day"))
+_EVENTS = (
+    select(
+        *(
+            EVENTS.c[name]
+            for name in ("pseudonym", "category", "group_id", "tier", "bucket", "domain", "hints")
+        )
+    )
+    .where(
+        *same(EVENTS, "school"),
+        EVENTS.c.bucket >= bindparam("start"),
+        EVENTS.c.bucket < bindparam("end"),
+        EVENTS.c.verdict == "block",  # a safe search is no attempt at anything (R15)
+    )
+    .order_by(EVENTS.c.pseudonym, EVENTS.c.category)
+)
+_log = structlog.get_logger(__name__)
+
+
+class DeviceDays:
+    """Makes DEVICE_DAYS."""
+
+    def __init__(self, store: Store, settings: MonitorSettings, clock: Clock) -> None:
+        self._store = store
+        self._settings = settings
+        self._zone = settings.days_in
+        self._clock = clock
+
+    async def make(self) -> int:
+        """Make all marked days anew; return how many were.
+
+        Raises:
+            StoreError: some could not be made, or the marks not be read; the others are made, those remain marked.
+        """
+        made, failed = 0, []
+        for school, day in await self._store.read(_marks):
+            try:
+                made += await self._make(school, day)
+            except StoreError as error:
+                failed.append(error)
+        if failed:
+            raise StoreError(f"{len(failed)} days not made: {failed[0].message}", remedy=failed[0].remedy)
+        return made
+
+    async def _make(self, school: str, day: int) -> bool:
+        start, end = start_of(day, self._zone), start_of(day + 1, self._zone)
+        key = {"key_school": school, "key_day": day}
+
+        async def work(connection: AsyncConnection) -> bool:
+            cleared: Any = await connection.execute(_CLEAR, key)
+            if not cleared.rowcount:
+                return False  # another monitor made it
+            # A day of margin: deleting may begin while this reads.
+            if start < events_from(self._settings, self._clock()) + DAY_SECONDS:
+                _log.info("device_days_too_late", school=school, day=day)
+                return False
+            await connection.execute(_FORGET, key)
+            bounds = {"key_school": school, "start": start, "end": end}
+            async with connection.stream(_EVENTS, bounds, execution_options={"yield_per": _ROWS}) as events:
+                rows = [{"school": school, "day": day, **row} async for row in _summaries(events, start)]
+            for place in range(0, len(rows), _ROWS):
+                await connection.execute(insert(DEVICE_DAYS), rows[place : place + _ROWS])
+            return True
+
+        return await self._store.write(work)
+
+
+async def _marks(connection: AsyncConnection) -> list[tuple[str, int]]:
+    return [(row.school, row.day) for row in await connection.execute(_MARKS)]
+
+
+async def _summaries(events: Any, start: int) -> AsyncIterator[dict[str, Any]]:
+    """Yield the rows of a day from its events, which come by pseudonym and category; holds one of them."""
+    held: list[Row[Any]] = []
+    async for event in events:
+        if held and _of(held[0]) != _of(event):
+            yield summary(held, start)
+            held = []
+        held.append(event)
+    if held:
+        yield summary(held, start)
+
+
+_of = attrgetter("pseudonym", "category")
+
+
+def summary(events: Iterable[Any], start: int) -> dict[str, Any]:
+    """Return one device's day in one category. Pure.
+
+    Args:
+        events: rows of EVENTS of one pseudonym and category (one at least), of a day, in any order.
+        start: UTC seconds at which the day began.
+    """
+    events = list(events)
+    hits = collapse([Lookup(event.bucket, event.domain, bool(event.hints)) for event in events], start)
+    last = max(events, key=attrgetter("bucket", "group_id", "tier"))  # where the device was last
+    return {
+        "pseudonym": last.pseudonym,
+        "category": last.category,
+        "group_id": last.group_id,
+        "tier": last.tier,
+        "hits": len(hits),
+        "doubtful": sum(hit.doubtful for hit in hits),
+        "domains": len({hit.domain for hit in hits}),
+        "episodes": len(episodes(hits)),
+        "buckets": ",".join(map(str, sure_steps(hits))),
+    }
