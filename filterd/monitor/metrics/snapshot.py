@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from filterd.monitor.store.paperwork import SCHOOLS
 from filterd.monitor.store.schema import BOXES, EVENT_TOTALS, GAPS, MARKS, PROCESSES, USAGE_TOTALS
+
+
+_PLACES = select(SCHOOLS.c.school, SCHOOLS.c.region, SCHOOLS.c.district)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Snapshot:
     reports: list[Row[Any]]
     missing: dict[tuple[str, str], int]
     marks: dict[str, int]
+    places: dict[str, tuple[str, str]]  # school -> region, district
 
 
 async def load(connection: AsyncConnection) -> Snapshot:
@@ -35,6 +40,12 @@ async def load(connection: AsyncConnection) -> Snapshot:
         missing={
             (row.school, row.box): int(row.missing)
             for row in await connection.execute(missing.group_by(GAPS.c.school, GAPS.c.box))
+        },
+        places={
+            row.school: (row.region, row.district)
+            for row in await connection.execute(
+                select(SCHOOLS.c.school, SCHOOLS.c.region, SCHOOLS.c.district)
+            )
         },
         marks={row.name: row.at for row in await connection.execute(select(MARKS))},
     )
