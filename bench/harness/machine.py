@@ -16,6 +16,15 @@ from harness.tools import TOP
 
 def describe(settings: Settings) -> dict[str, Any]:
     """Return machine, source and settings of a run as plain data."""
+    return facts() | {
+        "settings": {
+            key: value for key, value in asdict(settings).items() if key not in ("build", "base_port", "go")
+        },
+    }
+
+
+def facts() -> dict[str, Any]:
+    """Return machine and source as plain data."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _field("/proc/cpuinfo", "model name"),
@@ -26,9 +35,6 @@ def describe(settings: Settings) -> dict[str, Any]:
         "system": _field("/etc/os-release", "PRETTY_NAME", "=").strip('"'),
         "python": platform.python_version(),
         "source": _source(),
-        "settings": {
-            key: value for key, value in asdict(settings).items() if key not in ("build", "base_port", "go")
-        },
     }
 
 

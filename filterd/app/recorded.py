@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from filterd.config.load import Config
 from filterd.errors import StoreError
+from filterd.monitor.settings import MonitorLimits
 from filterd.monitor.store.engine import file_of, make_engines, parse_url
 from filterd.monitor.store.schema import EVENTS
 
 MAX_NAMES = 1_000_000
-_BUSY_SECONDS = 5.0
 
 
 def recorded_lines(config: Config, *, since: int, school: str, hidden: frozenset[str]) -> Iterator[bytes]:
@@ -54,7 +54,7 @@ async def _rows(config: Config, query: Select[Any]) -> list[tuple[str, int]]:
             f"nothing was recorded here: there is no {file}",
             remedy="name the state folder of the running endpoint with --state, or give --queries FILE",
         )
-    engines = make_engines(url, _BUSY_SECONDS)
+    engines = make_engines(url, MonitorLimits())
     try:
         async with engines.reader.connect() as connection:
             return [(name, count) for name, count in (await connection.execute(query)).all()]

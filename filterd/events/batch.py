@@ -113,7 +113,8 @@ class Batch(Model):
     sequence: Annotated[int, Field(ge=1, le=2**53)]
     events: Annotated[list[Event], Field(max_length=MAX_EVENTS)]
     usage: Annotated[list[Usage], Field(max_length=MAX_USAGE)]
-    alive: Annotated[list[Alive], Field(max_length=MAX_ALIVE)] = []
+    # A default value would be copied for every batch.
+    alive: Annotated[list[Alive], Field(max_length=MAX_ALIVE, default_factory=list)]
 
 
 class Delivery(Model):

@@ -52,10 +52,12 @@ async def serve_monitor(
         store = await Store.open(settings, clock)
         stack.push_async_callback(store.close)
         meter, labels = Meter(), LabelBook(settings.limits)
+        ingest = Ingest(store, settings, labels, clock)
+        stack.push_async_callback(ingest.close)
         services = Services(
             settings=settings,
             store=store,
-            ingest=Ingest(store, settings, labels, clock),
+            ingest=ingest,
             exposition=Exposition(settings, store, meter, labels, clock),
             meter=meter,
         )

@@ -34,6 +34,7 @@ class MonitorLimits:
     connections: int = 2048  # open at once; more are closed at once
     idle_seconds: float = 75.0  # a connection without a request
     store_seconds: float = 30.0  # waiting for the turn to write; then 503
+    group_rows: int = 20_000  # of deliveries that are stored in one transaction
     busy_seconds: float = 5.0  # the database's own wait for a lock another program holds
     failover_seconds: float = 20.0  # PostgreSQL: a write is tried again for so long when that is safe
     pool: int = 16  # PostgreSQL: connections of this monitor at most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import psycopg
@@ -33,7 +34,8 @@ def postgres(postgres_server: Cluster) -> Cluster:
     async def migrate() -> None:
         await (await Store.open(settings)).close()
 
-    asyncio.run(migrate())
+    with ThreadPoolExecutor(1) as thread:  # the test that asks first may have a loop running
+        thread.submit(lambda: asyncio.run(migrate())).result()
     return postgres_server
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.events.batch import Delivery, Health
 from filterd.monitor.health import KNOWN_KEYS
+from filterd.monitor.ingest.streams import StreamKey, stream_key
 from filterd.monitor.settings import MonitorLimits
 from filterd.monitor.store.schema import PROCESSES
-from filterd.monitor.store.sql import same, upsert
+from filterd.monitor.store.sql import pick, put, same
 
 _REORDERED_SECONDS = 60  # an older report that comes within so long of a newer one was overtaken by it
+_KEY = ("school", "box", "stream")
 _VALUES = ("received", "at", "started", "version", "policy_version", "index_version", "health")
-_LAST = select(PROCESSES.c.at, PROCESSES.c.started, PROCESSES.c.received).where(
-    *same(PROCESSES, "school", "box", "stream")
-)
 _ALL_OF_BOX = (
     select(PROCESSES.c.stream)
     .where(*same(PROCESSES, "school", "box"))
@@ -26,49 +28,63 @@ _ALL_OF_BOX = (
 )
 
 
-async def store_report(
-    connection: AsyncConnection, delivery: Delivery, health: Health, limits: MonitorLimits, now: int
-) -> dict[str, int]:
-    """Keep a report if it is news; return what is to be counted of the box."""
-    if not await _is_news(connection, delivery, health, now):
-        return {}
-    known = {k: v for k, v in health.values.items() if k in KNOWN_KEYS and math.isfinite(v)}
-    row = {
-        "school": delivery.school,
-        "box": delivery.box,
-        "stream": delivery.stream,
-        "received": now,
-        "at": health.at,
-        "started": health.started,
-        "version": health.version,
-        "policy_version": health.policy_version,
-        "index_version": health.index_version,
-        "health": json.dumps(known),
-    }
-    await connection.execute(upsert(connection, PROCESSES, replace=_VALUES), row)
-    await _forget_oldest(connection, delivery, limits.streams_per_box)
-    return {"ignored_values": len(health.values) - len(known)}
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """When the last report of a process was made, by its clock, and when it came."""
+
+    at: int
+    started: int
+    received: int
 
 
-async def _is_news(connection: AsyncConnection, delivery: Delivery, health: Health, now: int) -> bool:
+async def store_reports(
+    connection: AsyncConnection, deliveries: Sequence[Delivery], limits: MonitorLimits, now: int
+) -> list[int]:
+    """Keep the reports that are news; return for each delivery how many values of its report were ignored."""
+    keys = sorted({stream_key(one) for one in deliveries if one.health is not None})
+    stored = await pick(connection, PROCESSES, _KEY, keys, ("at", "started", "received"), lock=True)
+    last = {(row[0], row[1], row[2]): _Last(*row[3:]) for row in stored}
+    new = [key for key in keys if key not in last]
+    rows: dict[StreamKey, tuple[Any, ...]] = {}
+    ignored = [0] * len(deliveries)
+    for place, delivery in enumerate(deliveries):
+        health = delivery.health
+        if health is None or not _is_news(last.get(stream_key(delivery)), health, now):
+            continue
+        known = {k: v for k, v in health.values.items() if k in KNOWN_KEYS and math.isfinite(v)}
+        key = stream_key(delivery)
+        rows[key] = (*key, *_row(health, known, now))
+        last[key] = _Last(health.at, health.started, now)
+        ignored[place] = len(health.values) - len(known)
+    await put(connection, PROCESSES, (*_KEY, *_VALUES), [rows[key] for key in sorted(rows)], replace=_VALUES)
+    for key in new:
+        await _forget_oldest(connection, key, limits.streams_per_box)
+    return ignored
+
+
+def _row(health: Health, known: dict[str, float], now: int) -> tuple[Any, ...]:
+    versions = (health.version, health.policy_version, health.index_version)
+    return (now, health.at, health.started, *versions, json.dumps(known))
+
+
+def _is_news(last: _Last | None, health: Health, now: int) -> bool:
     """Tell whether a report says something new.
 
     The outbox of a process that is dead is still emptied, and its last report sent again and again: that
     must not look like life. A report that a newer one has overtaken is none either. Beyond a minute times
     are not compared: a box whose clock is set back must not fall silent.
     """
-    key = {"key_school": delivery.school, "key_box": delivery.box, "key_stream": delivery.stream}
-    last = (await connection.execute(_LAST, key)).one_or_none()
     if last is None or last.started != health.started or health.at > last.at:
         return True
     return bool(health.at < last.at and abs(now - last.received) >= _REORDERED_SECONDS)
 
 
-async def _forget_oldest(connection: AsyncConnection, delivery: Delivery, keep: int) -> None:
-    box = {"key_school": delivery.school, "key_box": delivery.box}
-    known = (await connection.scalars(_ALL_OF_BOX, box)).all()
-    if surplus := [stream for stream in known if stream != delivery.stream][keep - 1 :]:
+async def _forget_oldest(connection: AsyncConnection, key: StreamKey, keep: int) -> None:
+    school, box, new = key
+    bound = {"key_school": school, "key_box": box}
+    known = (await connection.scalars(_ALL_OF_BOX, bound)).all()
+    if surplus := [stream for stream in known if stream != new][keep - 1 :]:
         statement = delete(PROCESSES).where(
             *same(PROCESSES, "school", "box"), PROCESSES.c.stream.in_(surplus)
         )
-        await connection.execute(statement, box)
+        await connection.execute(statement, bound)

@@ -1,6 +1,7 @@
 """Checked batches -> rows of the store, equal keys added up. Pure.
 
-The key of an event is a digest of every value that makes two events different within one bucket.
+Keys begin with the school, so that the rows of many boxes can be written together. The key of an event is a
+digest of every value that makes two events different within one bucket.
 """
 
 from __future__ import annotations
@@ -21,28 +22,38 @@ _SEPARATOR = "\x1f"
 _FIELDS = 11
 _CONTROL = re.compile(r"[\x00-\x1e\x7f]")
 
-Row: TypeAlias = dict[str, Any]
-UsageKey: TypeAlias = tuple[int, str, str, str, str]
+EventKey: TypeAlias = tuple[str, int, bytes]  # school, bucket, digest
+UsageKey: TypeAlias = tuple[str, int, str, str, str, str]  # school, hour, group, tier, category, outcome
+HourKey: TypeAlias = tuple[str, str, int]  # school, box, hour
+BucketKey: TypeAlias = tuple[str, int]  # school, bucket
+TotalKey: TypeAlias = tuple[str, str, str]  # school, category, verdict
+
+# The columns of an event's row, in the order of `Rows.events` and then its count.
+EVENT_COLUMNS = (
+    *("school", "bucket", "key", "group_id", "tier", "pseudonym", "domain", "name", "category"),
+    *("list_id", "rule", "layer", "verdict", "reason", "hints", "received", "count"),
+)
+USAGE_COLUMNS = ("school", "hour", "group_id", "tier", "category", "outcome", "queries")
 
 
 @dataclass(slots=True)
 class Rows:
     """What a batch, or several, add to the store; numbers are bounded by MOST when written."""
 
-    events: dict[tuple[int, bytes], Row] = field(default_factory=dict)
+    events: dict[EventKey, tuple[Any, ...]] = field(default_factory=dict)  # EVENT_COLUMNS without the count
+    counts: dict[EventKey, int] = field(default_factory=dict)
     usage: dict[UsageKey, int] = field(default_factory=dict)
-    event_totals: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)  # events, lookups
-    alive: dict[int, int] = field(default_factory=dict)  # hour -> bits of its 5-minute steps
-    buckets: set[int] = field(default_factory=set)  # of events whose clock can be right
+    event_totals: dict[TotalKey, tuple[int, int]] = field(default_factory=dict)  # events, lookups
+    alive: dict[HourKey, int] = field(default_factory=dict)  # bits of the hour's 5-minute steps
+    buckets: set[BucketKey] = field(default_factory=set)  # of events whose clock can be right
     future: int = 0
 
     def add(self, other: Rows) -> None:
-        """Add what another batch brings."""
+        """Add what another batch brings; the other is left as it is."""
         for key, row in other.events.items():
-            if (known := self.events.get(key)) is None:
-                self.events[key] = row
-            else:
-                known["count"] += row["count"]
+            self.events.setdefault(key, row)
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
         for usage, queries in other.usage.items():
             self.usage[usage] = self.usage.get(usage, 0) + queries
         for total, (events, lookups) in other.event_totals.items():
@@ -53,8 +64,16 @@ class Rows:
         self.buckets |= other.buckets
         self.future += other.future
 
+    def event_rows(self) -> list[tuple[Any, ...]]:
+        """Return the rows of EVENT_COLUMNS in the order of the key."""
+        return [(*self.events[key], clamp(self.counts[key])) for key in sorted(self.events)]
 
-def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Rows:
+    def usage_rows(self) -> list[tuple[Any, ...]]:
+        """Return the rows of USAGE_COLUMNS in the order of the key."""
+        return [(*key, clamp(self.usage[key])) for key in sorted(self.usage)]
+
+
+def rows_of(school: str, box: str, batch: Batch, *, received: int, future_from: int) -> Rows:
     """Return the rows of one batch.
 
     What is dated over a day ahead is of a wrong clock: its events are kept as they are and make no summary,
@@ -63,6 +82,7 @@ def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Ro
 
     Args:
         school: the box's school.
+        box: that sends it.
         batch: the checked batch.
         received: now, UTC seconds.
         future_from: records after this instant are counted as of a wrong clock.
@@ -76,24 +96,25 @@ def rows_of(school: str, batch: Batch, *, received: int, future_from: int) -> Ro
         if event.bucket > future_from:
             rows.future += 1
         else:
-            rows.buckets.add(event.bucket)
+            rows.buckets.add((school, event.bucket))
     for usage in batch.usage:
         hour = usage.hour
         if hour > future_from:
             rows.future += 1
             hour = received - received % HOUR_SECONDS
-        key = (hour, usage.group, usage.tier, usage.category, usage.outcome)
+        key = (school, hour, usage.group, usage.tier, usage.category, usage.outcome)
         rows.usage[key] = rows.usage.get(key, 0) + usage.queries
     for alive in batch.alive:
         if alive.hour > future_from:
             rows.future += 1
         else:
-            rows.alive[alive.hour] = rows.alive.get(alive.hour, 0) | alive.steps
+            at = (school, box, alive.hour)
+            rows.alive[at] = rows.alive.get(at, 0) | alive.steps
     return rows
 
 
 def merged(parts: Iterable[Rows]) -> Rows:
-    """Return the sum of several batches' rows (their event rows are taken over, not copied)."""
+    """Return the sum of several batches' rows, of one school or of many."""
     total = Rows()
     for part in parts:
         total.add(part)
@@ -124,12 +145,11 @@ def _add_event(rows: Rows, school: str, event: Event, received: int, sequence: i
     if _CONTROL.search(identity) or identity.count(_SEPARATOR) != _FIELDS - 1 or _control_in(event.domain):
         raise bad_batch("bad-batch", "a text holds a control character", sequence)
     digest = blake2b(identity.encode(), digest_size=16).digest()
-    key = (event.bucket, digest)
-    if (known := rows.events.get(key)) is None:
-        rows.events[key] = _event_row(school, event, digest, received)
-    else:
-        known["count"] += event.count
-    total = (event.category, event.verdict)
+    key = (school, event.bucket, digest)
+    if key not in rows.events:
+        rows.events[key] = _event_row(key, event, received)
+    rows.counts[key] = rows.counts.get(key, 0) + event.count
+    total = (school, event.category, event.verdict)
     events, lookups = rows.event_totals.get(total, (0, 0))
     rows.event_totals[total] = (events + 1, lookups + event.count)
 
@@ -138,23 +158,21 @@ def _control_in(text: str) -> bool:
     return _CONTROL.search(text) is not None or _SEPARATOR in text
 
 
-def _event_row(school: str, event: Event, digest: bytes, received: int) -> Row:
-    return {
-        "school": school,
-        "bucket": event.bucket,
-        "key": digest,
-        "group_id": event.group,
-        "tier": event.tier,
-        "pseudonym": event.pseudonym,
-        "domain": event.domain,
-        "name": event.name,
-        "category": event.category,
-        "list_id": event.list,
-        "rule": event.rule,
-        "layer": event.layer,
-        "verdict": event.verdict,
-        "reason": event.reason,
-        "hints": event.hints,
-        "count": event.count,
-        "received": received,
-    }
+def _event_row(key: EventKey, event: Event, received: int) -> tuple[Any, ...]:
+    """Return the values of EVENT_COLUMNS but the count."""
+    return (
+        *key,
+        event.group,
+        event.tier,
+        event.pseudonym,
+        event.domain,
+        event.name,
+        event.category,
+        event.list,
+        event.rule,
+        event.layer,
+        event.verdict,
+        event.reason,
+        event.hints,
+        received,
+    )

@@ -1,10 +1,14 @@
-"""The ledgers of sequences.py in the store: read with their row locked, written back as a difference."""
+"""The ledgers of sequences.py in the store, of many outboxes at once.
+
+They are read with their rows locked and written back as a difference.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.events.batch import Delivery
@@ -12,91 +16,116 @@ from filterd.monitor.ingest.decode import bad_batch
 from filterd.monitor.ingest.sequences import Admission, Ledger
 from filterd.monitor.settings import MonitorLimits
 from filterd.monitor.store.schema import GAPS, STREAMS
-from filterd.monitor.store.sql import insert_new, same
+from filterd.monitor.store.sql import pick, put, same
 
+StreamKey: TypeAlias = tuple[str, str, str]  # school, box, stream
 _KEY = ("school", "box", "stream")
-_ROW = select(STREAMS.c.high, STREAMS.c.floor).where(*same(STREAMS, *_KEY)).with_for_update()
+_STATE = (*_KEY, "high", "floor", "last_seen")
 _ALL_OF_BOX = (
     select(STREAMS.c.stream)
     .where(*same(STREAMS, "school", "box"))
     .order_by(STREAMS.c.last_seen.desc(), STREAMS.c.stream)
 )
-_SAVE = update(STREAMS).where(*same(STREAMS, *_KEY))
-_GAPS = select(GAPS.c.first, GAPS.c.last).where(*same(GAPS, *_KEY)).order_by(GAPS.c.first)
 _DROP_GAP = delete(GAPS).where(*same(GAPS, *_KEY, "first"))
 
 
-async def admit(
-    connection: AsyncConnection, delivery: Delivery, limits: MonitorLimits, now: int
-) -> tuple[list[int], int]:
-    """Note the delivery's sequences; return those to store now, and how many batches were given up as lost.
-
-    Raises:
-        Problem: 422 for a sequence so old that nobody can tell whether it is stored.
-    """
-    if not delivery.batches:
-        return [], 0
-    sequences = [batch.sequence for batch in delivery.batches]
-    ledger = await _load(connection, delivery, sequences, limits, now)
-    before = set(ledger.gaps)
-    new = []
-    for sequence in sequences:
-        admission = ledger.admit(sequence)
-        if admission is Admission.FORGOTTEN:
-            raise bad_batch("forgotten", "whether this old batch is stored is no longer known", sequence)
-        if admission is Admission.NEW:
-            new.append(sequence)
-    lost = ledger.give_up(limits.gaps_per_stream)
-    await _save(connection, delivery, ledger, before, now)
-    return new, lost
+def stream_key(delivery: Delivery) -> StreamKey:
+    """Return what identifies the outbox a delivery comes from."""
+    return delivery.school, delivery.box, delivery.stream
 
 
-async def _load(
-    connection: AsyncConnection, delivery: Delivery, sequences: list[int], limits: MonitorLimits, now: int
-) -> Ledger:
-    key = _key(delivery)
-    row = (await connection.execute(_ROW, _bound(key))).one_or_none()
-    if row is None:  # the first of this outbox
-        await connection.execute(
-            insert_new(connection, STREAMS), key | {"high": 0, "floor": 0, "last_seen": now}
-        )
-        await _forget_oldest(connection, key, limits.streams_per_box)
-        row = (await connection.execute(_ROW, _bound(key))).one()
-    expected = range(row.high + 1, row.high + 1 + len(sequences))
-    if sequences == list(expected):  # the rule: nothing is missing between what came and what comes
-        return Ledger(row.high, row.floor)
-    gaps = await connection.execute(_GAPS, _bound(key))
-    return Ledger(row.high, row.floor, [(gap.first, gap.last) for gap in gaps])
+class Ledgers:
+    """The ledgers of the outboxes of some deliveries, within one transaction; made by ``Ledgers.load``."""
+
+    def __init__(self, found: dict[StreamKey, Ledger], limits: MonitorLimits) -> None:
+        self._found = found
+        self._before = {key: set(ledger.gaps) for key, ledger in found.items()}
+        self._limits = limits
+        self._changed: set[StreamKey] = set()
+
+    @classmethod
+    async def load(
+        cls, connection: AsyncConnection, deliveries: Iterable[Delivery], limits: MonitorLimits, now: int
+    ) -> Ledgers:
+        """Read the ledgers and lock them against other monitors; new outboxes get one."""
+        wanted: dict[StreamKey, list[int]] = {}
+        for delivery in deliveries:
+            if delivery.batches:
+                numbers = wanted.setdefault(stream_key(delivery), [])
+                numbers += [batch.sequence for batch in delivery.batches]
+        keys = sorted(wanted)
+        rows = await pick(connection, STREAMS, _KEY, keys, ("high", "floor"), lock=True)
+        if len(rows) < len(keys):
+            known = {tuple(row[:3]) for row in rows}
+            new = [key for key in keys if key not in known]
+            await put(connection, STREAMS, _STATE, [(*key, 0, 0, now) for key in new])
+            for key in new:
+                await _forget_oldest(connection, key, limits.streams_per_box)
+            rows = await pick(connection, STREAMS, _KEY, keys, ("high", "floor"), lock=True)
+        marks = {(row[0], row[1], row[2]): (int(row[3]), int(row[4])) for row in rows}
+        # The rule: nothing is missing between what came and what comes. Else the gaps are needed.
+        odd = [key for key, (high, _floor) in marks.items() if not _continues(wanted[key], high)]
+        gaps: dict[StreamKey, list[tuple[int, int]]] = {}
+        for row in await pick(connection, GAPS, _KEY, odd, ("first", "last")):
+            gaps.setdefault((row[0], row[1], row[2]), []).append((int(row[3]), int(row[4])))
+        return cls({key: Ledger(*mark, sorted(gaps.get(key, ()))) for key, mark in marks.items()}, limits)
+
+    def admit(self, delivery: Delivery) -> tuple[list[int], int]:
+        """Note a delivery's sequences; return those to store now, and how many batches were given up as lost.
+
+        Raises:
+            Problem: 422 for a sequence so old that nobody can tell whether it is stored; nothing is noted.
+        """
+        if not delivery.batches:
+            return [], 0
+        key = stream_key(delivery)
+        ledger = self._found[key]
+        trial = Ledger(ledger.high, ledger.floor, ledger.gaps)
+        new = []
+        for batch in delivery.batches:
+            admission = trial.admit(batch.sequence)
+            if admission is Admission.FORGOTTEN:
+                raise bad_batch(
+                    "forgotten", "whether this old batch is stored is no longer known", batch.sequence
+                )
+            if admission is Admission.NEW:
+                new.append(batch.sequence)
+        lost = trial.give_up(self._limits.gaps_per_stream)
+        self._found[key] = trial
+        self._changed.add(key)
+        return new, lost
+
+    async def save(self, connection: AsyncConnection, now: int) -> None:
+        """Write back what changed."""
+        changed = sorted(self._changed)
+        ledgers = [(key, self._found[key]) for key in changed]
+        states = [(*key, ledger.high, ledger.floor, now) for key, ledger in ledgers]
+        await put(connection, STREAMS, _STATE, states, replace=("high", "floor", "last_seen"))
+        gone: list[dict[str, Any]] = []
+        opened: list[tuple[Any, ...]] = []
+        for key, ledger in ledgers:
+            before, after = self._before[key], set(ledger.gaps)
+            gone += [_bound(key) | {"key_first": first} for first, _last in sorted(before - after)]
+            opened += [(*key, first, last, now) for first, last in sorted(after - before)]
+        if gone:
+            await connection.execute(_DROP_GAP, gone)
+        await put(connection, GAPS, (*_KEY, "first", "last", "noticed"), opened)
 
 
-async def _save(
-    connection: AsyncConnection, delivery: Delivery, ledger: Ledger, before: set[tuple[int, int]], now: int
-) -> None:
-    key = _key(delivery)
-    state = {"high": ledger.high, "floor": ledger.floor, "last_seen": now}
-    await connection.execute(_SAVE, _bound(key) | state)
-    after = set(ledger.gaps)
-    if gone := [_bound(key | {"first": first}) for first, _last in before - after]:
-        await connection.execute(_DROP_GAP, gone)
-    if opened := [
-        key | {"first": first, "last": last, "noticed": now} for first, last in sorted(after - before)
-    ]:
-        await connection.execute(insert(GAPS), opened)
+def _continues(numbers: list[int], high: int) -> bool:
+    return numbers == list(range(high + 1, high + 1 + len(numbers)))
 
 
-async def _forget_oldest(connection: AsyncConnection, key: dict[str, Any], keep: int) -> None:
+async def _forget_oldest(connection: AsyncConnection, key: StreamKey, keep: int) -> None:
     """Keep the latest used streams of the box: an outbox lost and begun anew is a new stream."""
-    box = {name: key[name] for name in ("school", "box")}
-    known = (await connection.scalars(_ALL_OF_BOX, _bound(box))).all()
-    surplus = [stream for stream in known if stream != key["stream"]][keep - 1 :]
+    school, box, new = key
+    bound = {"key_school": school, "key_box": box}
+    known = (await connection.scalars(_ALL_OF_BOX, bound)).all()
+    surplus = [stream for stream in known if stream != new][keep - 1 :]
     for table in (STREAMS, GAPS) if surplus else ():
         statement = delete(table).where(*same(table, "school", "box"), table.c.stream.in_(surplus))
-        await connection.execute(statement, _bound(box))
+        await connection.execute(statement, bound)
 
 
-def _key(delivery: Delivery) -> dict[str, Any]:
-    return {"school": delivery.school, "box": delivery.box, "stream": delivery.stream}
-
-
-def _bound(key: dict[str, Any]) -> dict[str, Any]:
-    return {f"key_{name}": value for name, value in key.items()}
+def _bound(key: StreamKey) -> dict[str, Any]:
+    return {f"key_{name}": value for name, value in zip(_KEY, key, strict=True)}

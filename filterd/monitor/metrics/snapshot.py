@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from filterd.monitor.store.paperwork import SCHOOLS
 from filterd.monitor.store.schema import BOXES, EVENT_TOTALS, GAPS, MARKS, PROCESSES, USAGE_TOTALS
 
-
 _PLACES = select(SCHOOLS.c.school, SCHOOLS.c.region, SCHOOLS.c.district)
 
 

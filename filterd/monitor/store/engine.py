@@ -1,7 +1,7 @@
 """Engines, pragmas, migrations and the file of the store; knows no table but through migrations/.
 
 SQLite is the school's store: one connection writes, some read, all in WAL. What is engine-dependent stands
-here and in ``upsert`` of sql.py, nowhere else.
+here, in postgres.py and in sql.py, nowhere else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from filterd.errors import StoreError
-from filterd.monitor.settings import MIB
+from filterd.monitor.settings import MIB, MonitorLimits
+from filterd.monitor.store import postgres
 
 _READERS = 4
 _MAX_PUT_ASIDE = 8
@@ -51,8 +52,8 @@ def parse_url(text: str) -> URL:
         StoreError: no URL, an engine without support, or SQLite without a file.
     """
     try:
-        url = make_url(text)
-    except ArgumentError as error:
+        url = postgres.parse(text) if text.startswith("postgresql") else make_url(text)
+    except (ArgumentError, ValueError) as error:
         raise StoreError(
             "the database is not a URL", remedy="write sqlite:////path/to/monitor.sqlite"
         ) from error
@@ -60,8 +61,8 @@ def parse_url(text: str) -> URL:
         if not url.database or url.database == ":memory:":
             raise StoreError("the store needs a file", remedy="write sqlite:////path/to/monitor.sqlite")
         return url.set(drivername="sqlite+aiosqlite", query={})
-    if url.drivername in {"postgresql", "postgresql+asyncpg"}:
-        return url.set(drivername="postgresql+asyncpg")
+    if url.drivername == postgres.DRIVER:
+        return url
     raise StoreError(
         f"no support for a database of kind {url.drivername!r}", remedy="use sqlite or postgresql"
     )
@@ -72,7 +73,7 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def make_engines(url: URL, busy_seconds: float) -> Engines:
+def make_engines(url: URL, limits: MonitorLimits) -> Engines:
     """Return engines that connect when first used.
 
     Raises:
@@ -80,7 +81,7 @@ def make_engines(url: URL, busy_seconds: float) -> Engines:
     """
     try:
         if url.get_backend_name() != "sqlite":
-            engine = create_async_engine(url, pool_pre_ping=True)
+            engine = postgres.make_engine(url, limits)
             return Engines(engine, engine)
         writer = create_async_engine(url, pool_size=1, max_overflow=0)
         reader = create_async_engine(url, pool_size=_READERS, max_overflow=0)
@@ -88,8 +89,8 @@ def make_engines(url: URL, busy_seconds: float) -> Engines:
         raise StoreError(
             f"no driver for {url.drivername}", remedy="install it: asyncpg or aiosqlite"
         ) from error
-    _set_up(writer, busy_seconds, begin="BEGIN IMMEDIATE", pragmas=_WRITER_PRAGMAS)
-    _set_up(reader, busy_seconds, begin="BEGIN", pragmas=("query_only = ON",))
+    _set_up(writer, limits.busy_seconds, begin="BEGIN IMMEDIATE", pragmas=_WRITER_PRAGMAS)
+    _set_up(reader, limits.busy_seconds, begin="BEGIN", pragmas=("query_only = ON",))
     return Engines(writer, reader)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from filterd.errors import StoreError
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store import engine as files
+from filterd.monitor.store import postgres
 from filterd.monitor.store.engine import Engines
 from filterd.monitor.store.schema import MARKS
 from filterd.monitor.store.sql import upsert
@@ -91,11 +92,11 @@ class Store:
         async with self._my_turn():
             generation = self.generation
             try:
-                async with self._ready().writer.begin() as connection:
+                async with self._bounded(), self._ready().writer.begin() as connection:
                     return await work(connection)
             except SQLAlchemyError as error:
                 fault = error
-            raise await self._failed(fault, generation)
+            raise await self._failed(fault, generation) from fault
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a connection that sees one snapshot.
@@ -180,6 +181,22 @@ class Store:
             raise StoreError("the store is not open", remedy="try again; see the monitor's log") from None
 
     @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """Give up a transaction of a server that does not answer: it may have lost its power."""
+        if self._file is not None:  # a file's locks have a bound of their own
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._limits.store_seconds):
+                yield
+        except TimeoutError:
+            self.errors += 1
+            _log.error("store_failed", error="the database did not answer in time")
+            raise StoreError(
+                "the database did not answer in time", remedy="send it again; see the database server's log"
+            ) from None
+
+    @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
         """Wait for the one writer's place; PostgreSQL needs no such queue."""
         if self._turn is None:
@@ -209,7 +226,7 @@ class Store:
         Raises:
             StoreError: the database cannot be used.
         """
-        engines = files.make_engines(self._url, self._limits.busy_seconds)
+        engines = files.make_engines(self._url, self._limits)
         try:
             async with engines.writer.begin() as connection:
                 await connection.run_sync(files.migrate)
@@ -266,6 +283,8 @@ def _explained(error: Exception) -> StoreError:
         return StoreError(
             "the store was damaged and was put aside", remedy="send it again; a new one was started"
         )
+    if (known := postgres.explain(error)) is not None:
+        return StoreError(known[0], remedy=known[1])
     for sign, message, remedy in _EXPLANATIONS:
         if sign in text:
             return StoreError(message, remedy=remedy)

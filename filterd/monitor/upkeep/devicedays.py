@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, bindparam, delete, insert, select
+from sqlalchemy import Row, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import StoreError
@@ -24,7 +24,7 @@ from filterd.monitor.patterns.episodes import episodes, sure_steps
 from filterd.monitor.patterns.hits import Lookup, collapse
 from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.schema import DEVICE_DAYS, DIRTY_DAYS, EVENTS
-from filterd.monitor.store.sql import same
+from filterd.monitor.store.sql import put, same
 from filterd.monitor.store.store import Clock, Store
 from filterd.monitor.upkeep.rules import events_from
 
@@ -46,6 +46,10 @@ _EVENTS = (
         EVENTS.c.verdict == "block",  # a safe search is no attempt at anything (R15)
     )
     .order_by(EVENTS.c.pseudonym, EVENTS.c.category)
+)
+_COLUMNS = (
+    *("school", "day", "pseudonym", "category", "group_id", "tier"),
+    *("hits", "doubtful", "domains", "episodes", "buckets"),
 )
 _log = structlog.get_logger(__name__)
 
@@ -90,9 +94,8 @@ class DeviceDays:
             await connection.execute(_FORGET, key)
             bounds = {"key_school": school, "start": start, "end": end}
             async with connection.stream(_EVENTS, bounds, execution_options={"yield_per": _ROWS}) as events:
-                rows = [{"school": school, "day": day, **row} async for row in _summaries(events, start)]
-            for place in range(0, len(rows), _ROWS):
-                await connection.execute(insert(DEVICE_DAYS), rows[place : place + _ROWS])
+                rows = [(school, day, *row) async for row in _summaries(events, start)]
+            await put(connection, DEVICE_DAYS, _COLUMNS, rows)
             return True
 
         return await self._store.write(work)
@@ -102,7 +105,7 @@ async def _marks(connection: AsyncConnection) -> list[tuple[str, int]]:
     return [(row.school, row.day) for row in await connection.execute(_MARKS)]
 
 
-async def _summaries(events: Any, start: int) -> AsyncIterator[dict[str, Any]]:
+async def _summaries(events: Any, start: int) -> AsyncIterator[tuple[Any, ...]]:
     """Yield the rows of a day from its events, which come by pseudonym and category; holds one of them."""
     held: list[Row[Any]] = []
     async for event in events:
@@ -117,8 +120,8 @@ async def _summaries(events: Any, start: int) -> AsyncIterator[dict[str, Any]]:
 _of = attrgetter("pseudonym", "category")
 
 
-def summary(events: Iterable[Any], start: int) -> dict[str, Any]:
-    """Return one device's day in one category. Pure.
+def summary(events: Iterable[Any], start: int) -> tuple[Any, ...]:
+    """Return one device's day in one category, as `_COLUMNS` without school and day. Pure.
 
     Args:
         events: rows of EVENTS of one pseudonym and category (one at least), of a day, in any order.
@@ -127,14 +130,14 @@ def summary(events: Iterable[Any], start: int) -> dict[str, Any]:
     events = list(events)
     hits = collapse([Lookup(event.bucket, event.domain, bool(event.hints)) for event in events], start)
     last = max(events, key=attrgetter("bucket", "group_id", "tier"))  # where the device was last
-    return {
-        "pseudonym": last.pseudonym,
-        "category": last.category,
-        "group_id": last.group_id,
-        "tier": last.tier,
-        "hits": len(hits),
-        "doubtful": sum(hit.doubtful for hit in hits),
-        "domains": len({hit.domain for hit in hits}),
-        "episodes": len(episodes(hits)),
-        "buckets": ",".join(map(str, sure_steps(hits))),
-    }
+    return (
+        last.pseudonym,
+        last.category,
+        last.group_id,
+        last.tier,
+        len(hits),
+        sum(hit.doubtful for hit in hits),
+        len({hit.domain for hit in hits}),
+        len(episodes(hits)),
+        ",".join(map(str, sure_steps(hits))),
+    )

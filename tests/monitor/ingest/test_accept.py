@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from typing import Any
 
@@ -222,3 +223,38 @@ async def test_settings_survive_a_restart(start: Any, make: Any) -> None:
     monitor = await start()
     assert await monitor.post(make.delivery(make.batch(1), make.batch(2))) == (200, {"acknowledged": [1, 2]})
     assert monitor.sql("SELECT sum(count) FROM events") == [(2,)]
+
+
+async def test_deliveries_of_many_schools_are_stored_together(start: Any, make: Any) -> None:
+    boxes = {f"box{n}": (f"school-{n}", hashlib.sha256(b"token %d" % n).hexdigest()) for n in range(40)}
+    monitor = await start(boxes=boxes)
+
+    async def send(number: int, *batches: Any, **changes: Any) -> tuple[int, Any]:
+        delivery = make.delivery(*batches, box=f"box{number}", school=f"school-{number}", **changes)
+        return await monitor.post(delivery, token=f"token {number}")
+
+    rounds = 6
+    for turn in range(1, rounds + 1):
+        replies = await asyncio.gather(
+            *(send(n, make.batch(turn), health=make.health(at=make.now + turn)) for n in range(40))
+        )
+        assert replies == [(200, {"acknowledged": [turn]})] * 40
+    for table in ("events", "usage", "usage_totals", "event_totals", "boxes", "streams", "processes"):
+        assert monitor.sql(f"SELECT count(DISTINCT school) FROM {table}") == [(40,)]  # noqa: S608
+    assert monitor.sql("SELECT DISTINCT count FROM events") == [(rounds,)]
+    assert monitor.sql("SELECT DISTINCT stored_batches FROM boxes") == [(rounds,)]
+
+
+async def test_one_delivery_that_is_refused_leaves_its_neighbours_alone(start: Any, make: Any) -> None:
+    monitor = await start(limits=MonitorLimits(gaps_per_stream=1))
+    await monitor.post(make.delivery(make.batch(2)))
+    await monitor.post(make.delivery(make.batch(4)))  # 1 is given up
+    replies = await asyncio.gather(
+        *(monitor.post(make.delivery(make.batch(n), box="box2")) for n in range(1, 20)),
+        monitor.post(make.delivery(make.batch(1), make.batch(5))),
+        *(monitor.post(make.delivery(make.batch(n), box="far1")) for n in range(1, 20)),
+    )
+    statuses = [status for status, _ in replies]
+    assert statuses[19] == 422
+    assert {*statuses[:19], *statuses[20:]} == {200}
+    assert monitor.sql("SELECT sum(stored_batches) FROM boxes") == [(2 + 38,)]

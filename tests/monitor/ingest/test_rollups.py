@@ -169,12 +169,16 @@ async def test_a_wrong_self_test_is_refused(monitor: Any, make: Any, change: Any
 
 
 @given(
-    st.dictionaries(st.tuples(st.integers(0, 50_000), *[st.sampled_from("ab")] * 4), st.integers(1, 2**40))
+    st.dictionaries(
+        st.tuples(st.sampled_from("st"), st.integers(0, 50_000), *[st.sampled_from("ab")] * 4),
+        st.integers(1, 2**40),
+    )
 )
 def test_sums_agree_whatever_the_cut(usage: dict[Any, int]) -> None:
-    hours = {(hour * 3600 + 1_600_000_000, *rest): queries for (hour, *rest), queries in usage.items()}
+    hours = {(s, hour * 3600 + 1_600_000_000, *rest): queries for (s, hour, *rest), queries in usage.items()}
     days = by_day(hours, ALMATY)
     months = by_month(days)
     assert sum(hours.values()) == sum(days.values()) == sum(months.values())
-    assert {month for month, *_ in months} == {month_of(day) for day, *_ in days}
-    assert days_touched([hour for hour, *_ in hours], ALMATY) == sorted({day for day, *_ in days})
+    assert {month for _, month, *_ in months} == {month_of(day) for _, day, *_ in days}
+    touched = days_touched([(school, hour) for school, hour, *_ in hours], ALMATY)
+    assert touched == sorted({(school, day) for school, day, *_ in days})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd.events.batch import Batch
-from filterd.monitor.ingest.rows import Rows, merged, rows_of
+from filterd.monitor.ingest.rows import EVENT_COLUMNS, Rows, merged, rows_of
 from filterd.monitor.problems import Problem
 from filterd.monitor.store.sql import MOST
 
@@ -17,13 +17,13 @@ OTHER = {"pseudonym": "zzzzzzzz", "verdict": "rewrite"}
 
 def rows(make: Any, *events: Any, usage: Any = ()) -> Rows:
     batch = Batch.model_validate({"sequence": 1, "events": list(events), "usage": list(usage)})
-    return rows_of("school-1", batch, received=make.now, future_from=make.now + 86_400)
+    return rows_of("school-1", "box1", batch, received=make.now, future_from=make.now + 86_400)
 
 
 def test_equal_events_become_one_with_their_counts_added(make: Any) -> None:
     found = rows(make, make.event(count=2), make.event(count=3), make.event(bucket=0))
-    assert sorted(row["count"] for row in found.events.values()) == [1, 5]
-    assert found.event_totals == {("gambling", "block"): (3, 6)}
+    assert sorted(row[-1] for row in found.event_rows()) == [1, 5]
+    assert found.event_totals == {("school-1", "gambling", "block"): (3, 6)}
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -44,8 +44,8 @@ def test_control_characters_are_refused(make: Any, field: str, char: str) -> Non
 
 
 def test_unicode_is_kept(make: Any) -> None:
-    (row,) = rows(make, make.event(rule="құмар-ойын.қаз")).events.values()
-    assert row["rule"] == "құмар-ойын.қаз"
+    (row,) = rows(make, make.event(rule="құмар-ойын.қаз")).event_rows()
+    assert dict(zip(EVENT_COLUMNS, row, strict=True))["rule"] == "құмар-ойын.қаз"
 
 
 def test_a_clock_a_day_ahead_is_counted(make: Any) -> None:
@@ -71,9 +71,16 @@ def test_the_sum_does_not_depend_on_how_it_is_cut_into_batches(
             for group, count in chosen
         ]
         batch = Batch.model_validate({"sequence": 1, "events": [], "usage": usage})
-        return rows_of("s", batch, received=0, future_from=0)
+        return rows_of("s", "b", batch, received=0, future_from=0)
 
     whole = merged([part(hits)])
     cut = merged(part(hits[start::parts]) for start in range(parts))
     assert whole.usage == cut.usage
     assert all(queries <= MOST for queries in whole.usage.values())
+
+
+def test_taking_batches_together_leaves_each_as_it_was(make: Any) -> None:
+    parts = [rows(make, make.event(count=2), usage=[make.usage()]) for _ in range(3)]
+    before = repr(parts)
+    assert merged(parts).event_rows()[0][-1] == 6
+    assert repr(parts) == before

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, make_url, text
 
 from filterd.errors import StoreError
+from filterd.monitor.settings import MonitorSettings
 from filterd.monitor.store.engine import migrate, parse_url
 from filterd.monitor.store.schema import METADATA
 from filterd.monitor.store.store import Store
@@ -88,3 +89,33 @@ def test_urls() -> None:
     for text_ in ("sqlite:////a/b.sqlite", "sqlite+aiosqlite:////a/b.sqlite"):
         assert str(parse_url(text_)) == "sqlite+aiosqlite:////a/b.sqlite"
     assert parse_url("postgresql://u:p@h/d").drivername == "postgresql+asyncpg"
+    assert parse_url("postgresql+asyncpg://u:p@[::1]:5433/d").host == "::1"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@one:5432,two/d", "postgresql://u:p@/d?host=one:5432&host=two"]
+)
+def test_several_hosts_are_asked_for_the_one_that_takes_writes(url: str) -> None:
+    found = parse_url(url)
+    assert found.query == {"host": ("one:5432", "two"), "target_session_attrs": "read-write"}
+    assert (found.username, found.password, found.database) == ("u", "p", "d")
+    assert (
+        parse_url(f"{url}{'&' if '?' in url else '?'}target_session_attrs=any").query["target_session_attrs"]
+        == "any"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"port": 1}, "cannot be reached"),
+        ({"database": "no_such"}, "no such database"),
+        ({"username": "no_such"}, "refuses the monitor's user"),
+        ({"host": "no-such-host.invalid"}, "cannot be reached"),
+    ],
+)
+async def test_a_server_that_cannot_be_used_says_why(fresh_database: Any, change: Any, said: str) -> None:
+    url = make_url(fresh_database()).set(**change).render_as_string(hide_password=False)
+    with pytest.raises(StoreError, match=said) as caught:
+        await Store.open(MonitorSettings(listen=(("127.0.0.1", 0),), database=url, boxes={}))
+    assert caught.value.remedy

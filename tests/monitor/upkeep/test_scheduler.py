@@ -23,12 +23,12 @@ async def test_tasks_go_on_whatever_happens_to_one(start: Any, settings: Any, cl
     def task(name: str, fault: Exception | None) -> Task:
         async def work() -> None:
             turns[name] += 1
-            if min(turns.values()) >= 5:
+            if min(turns.values()) >= 3:
                 enough.set()
             if fault is not None:
                 raise fault
 
-        return Task(name, 0.001, work)
+        return Task(name, 0.01, work)
 
     tasks = [task("good", None), task("bad", StoreError("no room")), task("worse", ZeroDivisionError())]
     running = asyncio.create_task(Scheduler(tasks, store, meter).run())
@@ -39,8 +39,8 @@ async def test_tasks_go_on_whatever_happens_to_one(start: Any, settings: Any, cl
     await store.close()
     failures = meter.registry.get_sample_value
     assert failures("filterd_upkeep_failures_total", {"task": "good"}) == 0
-    assert (failures("filterd_upkeep_failures_total", {"task": "bad"}) or 0) >= 4
-    assert (failures("filterd_upkeep_failures_total", {"task": "worse"}) or 0) >= 4
+    assert (failures("filterd_upkeep_failures_total", {"task": "bad"}) or 0) >= 2
+    assert (failures("filterd_upkeep_failures_total", {"task": "worse"}) or 0) >= 2
     done = await monitor.metric("filterd_upkeep_last_success_timestamp_seconds")
     assert done['{task="good"}'] == clock.now
     assert not done.keys() & {'{task="bad"}', '{task="worse"}', '{task="probe"}'}
