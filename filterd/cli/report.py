@@ -84,7 +84,7 @@ def monthly(*, everything: bool, month: str | None, number: int | None, **option
 
     async def work() -> tuple[Any, bytes]:
         async with reports.open_desk(config) as desk:
-            with _progress(str(when)) as show:
+            with progress(str(when)) as show:
                 kept = (
                     await shelf.version_of(desk.store, area, when, number)
                     if number
@@ -104,7 +104,7 @@ async def _all(config: Config, when: Any) -> None:
     failed = new = same = 0
     async with reports.open_desk(config) as desk:
         areas = await desk.all_areas()
-        with _progress(str(when)) as show:
+        with progress(str(when)) as show:
             for done, area in enumerate(areas):
                 show(done, len(areas))
                 try:
@@ -233,7 +233,7 @@ def _write(output: Path | None, content: bytes, name: str) -> None:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give what shows progress: a bar on a terminal, every tenth elsewhere."""
     if not sys.stderr.isatty():
         told = 0

@@ -23,6 +23,7 @@ EXIT_FAILED = 1
 _MODULES: dict[str, tuple[str, ...]] = {
     "bundle": ("lists", "bundle"),
     "check": ("asking",),
+    "demo": ("demo",),
     "explain": ("asking",),
     "lists": ("lists", "listsupdating"),
     "gateway": ("gateway",),
