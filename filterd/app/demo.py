@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,6 @@ from filterd.monitor.demo.schools import SCHOOLS
 
 CONFIG = "demo.yaml"
 _HEAD = "# A DEMONSTRATION made by `filterd demo`: no school, device or site in it is real.\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What was made, and where."""
-
-    config: Path
-    filled: Filled
-    listen: str
 
 
 def period(month: str | None, today: date) -> tuple[date, int]:
@@ -52,35 +42,36 @@ def period(month: str | None, today: date) -> tuple[date, int]:
     return first, ((first + timedelta(days=31)).replace(day=1) - first).days
 
 
-async def make(
-    folder: Path,
-    database: str | None,
-    when: tuple[date, int],
-    seed: int,
-    listen: str,
-    show: Callable[[int, int], None],
-) -> Made:
-    """Make the folder, its configuration and the filled store.
+def prepare(folder: Path, database: str | None, listen: str) -> Path:
+    """Make the folder with the configuration of its monitor; return the configuration's path.
 
     Raises:
-        FilterdError: the store is not empty or something cannot be written.
+        StartError: the folder holds something else, or cannot be written.
     """
     path = folder / CONFIG
-    if not path.exists() and folder.exists() and any(folder.iterdir()):
-        raise StartError(
-            f"{folder} is not empty and no demonstration", remedy="name a folder that is empty or new"
-        )
     try:
+        if not path.exists() and folder.exists() and any(folder.iterdir()):
+            raise StartError(
+                f"{folder} is not empty and no demonstration", remedy="name a folder that is empty or new"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             text = yaml.safe_dump(_model(folder, database, listen), sort_keys=False, allow_unicode=True)
             write_atomically(path, (_HEAD + text).encode())
     except OSError as error:
         raise StartError(f"{folder}: {error.strerror}", remedy="name a folder you may write") from error
+    return path
+
+
+async def make(path: Path, when: tuple[date, int], seed: int, show: Callable[[int, int], None]) -> Filled:
+    """Fill the store of a prepared configuration.
+
+    Raises:
+        FilterdError: the store is not empty or cannot be written.
+    """
     config = load_config(path, {})
     config.state.make()
-    first, days = when
-    return Made(path, await fill(settings(config), first, days, seed, show), listen)
+    return await fill(settings(config), *when, seed, show)
 
 
 def _model(folder: Path, database: str | None, listen: str) -> dict[str, Any]:
@@ -95,4 +86,5 @@ def _model(folder: Path, database: str | None, listen: str) -> dict[str, Any]:
         }
         for school in SCHOOLS
     }
-    return {"box": "demo-monitor", "state": str(folder.absolute() / "state"), "monitor": monitor}
+    # The monitor is no box of its own: it would stand among the schools, silent.
+    return {"box": SCHOOLS[0].id, "state": str(folder.absolute() / "state"), "monitor": monitor}

@@ -26,9 +26,12 @@ from filterd.cli.root import root
 @click.option(
     "--month", metavar="YYYY-MM", help="That month alone. Default: last month, and this one until yesterday."
 )
+@click.option("--days", type=click.IntRange(1, 366), help="Only so many days, from the first.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same data.")
 @click.option("--listen", metavar="ADDRESS:PORT", default="127.0.0.1:8054", show_default=True)
-def demo(folder: Path, database: str | None, month: str | None, seed: int, listen: str) -> None:
+def demo(
+    *, folder: Path, database: str | None, month: str | None, days: int | None, seed: int, listen: str
+) -> None:
     """Fill a NEW store with a made-up district, to look at pages, dashboards and reports.
 
     Twenty schools that do not exist, named as a demonstration everywhere: school days, weekends, autumn
@@ -39,15 +42,16 @@ def demo(folder: Path, database: str | None, month: str | None, seed: int, liste
     from filterd.app import demo as app  # noqa: PLC0415 - a command loads only what it needs
 
     started = time.monotonic()
-    when = app.period(month, date.today())  # noqa: DTZ011 - the person's own calendar
+    first, all_days = app.period(month, date.today())  # noqa: DTZ011 - the person's own calendar
+    when = (first, min(days or all_days, all_days))
     with progress("demonstration") as show:
-        made = asyncio.run(app.make(folder, database, when, seed, listen, show))
-    found = made.filled
+        config = app.prepare(folder, database, listen)
+        found = asyncio.run(app.make(config, when, seed, show))
     click.echo(
         f"demonstration: {found.schools} schools, {found.days} days, {found.events} events "
         f"in {time.monotonic() - started:.0f} s; nothing in it is real"
     )
-    where = shlex.quote(str(made.config))
+    where = shlex.quote(str(config))
     click.echo(f"  serve it:  filterd monitor --config {where}")
-    click.echo(f"  look:      curl -s http://{made.listen}/metrics | grep filterd_school_info")
-    click.echo(f"  a report:  filterd report monthly --config {where} --region '' --month {when[0]:%Y-%m}")
+    click.echo(f"  look:      curl -s http://{listen}/metrics | grep filterd_school_info")
+    click.echo(f"  a report:  filterd report monthly --config {where} --region '' --month {first:%Y-%m}")

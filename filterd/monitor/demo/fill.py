@@ -68,7 +68,7 @@ async def fill(settings: MonitorSettings, first: date, days: int, seed: int, sho
         for number in range(days):
             today = first + timedelta(days=number)
             for school in SCHOOLS:
-                if number >= days * school.silent_after:
+                if school.silent_from and number >= school.silent_from:
                     continue
                 growth = 1 + GROWTH * number / days
                 day = Day(school, today, number, growth, zone)

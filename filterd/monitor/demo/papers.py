@@ -1,4 +1,4 @@
-"""What people would have written in the month: the list of schools, review requests, submissions, cards, facts."""
+"""What people would have written in the month: schools, review requests, submissions, cards, facts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _listing(school: DemoSchool, begin: int) -> dict[str, Any]:
         "district": DISTRICT,
         "devices": school.devices,
         "operator_service": ("yes", "yes", "yes", "no", "")[school.number % 5],
-        "operator_since": "2025-09-01" if school.number % 5 < 3 else "",  # noqa: PLR2004
+        "operator_since": "2025-09-01" if school.number % 5 < 3 else "",
         "responsible": PERSON,
         "changed": begin,
     }

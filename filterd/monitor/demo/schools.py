@@ -22,7 +22,7 @@ class DemoSchool:
     Args:
         number: of its name.
         devices: of pupils and staff.
-        silent_after: share of the period after which its box says nothing; 1: it always reports.
+        silent_from: day, counted from the first, from which its box says nothing; 0: it always reports.
         lists_days: age of its lists at the end, days.
         serial: of the region's bundle on its box; most have 42.
         spikes: school days, counted from the first, with many tries to get round the filter.
@@ -31,7 +31,7 @@ class DemoSchool:
 
     number: int
     devices: int
-    silent_after: float = 1.0
+    silent_from: int = 0
     lists_days: int = 0
     serial: int = 42
     spikes: tuple[int, ...] = ()
@@ -57,7 +57,7 @@ SILENT, OLD_LISTS, DRIFT = 108, 112, 115
 _PECULIAR: Final = {
     103: {"spikes": (4, 5, 11)},
     106: {"outages": (8, 9)},
-    SILENT: {"silent_after": 0.6},
+    SILENT: {"silent_from": 17},
     OLD_LISTS: {"lists_days": 20},
     DRIFT: {"serial": 41},
     117: {"spikes": (13,), "outages": (15,)},

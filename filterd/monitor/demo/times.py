@@ -7,7 +7,8 @@ from typing import Final
 
 # Share of a day's lookups in each hour, local time: two shifts with a dip at their change.
 _SCHOOL_DAY: Final = {
-    8: 0.11, 9: 0.13, 10: 0.14, 11: 0.13, 12: 0.10, 13: 0.07, 14: 0.10, 15: 0.09, 16: 0.07, 17: 0.04, 18: 0.02,
+    8: 0.11, 9: 0.13, 10: 0.14, 11: 0.13, 12: 0.10, 13: 0.07,
+    14: 0.10, 15: 0.09, 16: 0.07, 17: 0.04, 18: 0.02,
 }  # fmt: skip
 _QUIET_DAY: Final = {3: 0.012, 10: 0.02, 12: 0.02}  # updates of devices, somebody on duty
 _SATURDAY, _SUNDAY = 5, 6

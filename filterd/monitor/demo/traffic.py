@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import b32encode
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from hashlib import blake2b
 from random import Random
@@ -80,21 +80,18 @@ def pseudonym(school: DemoSchool, device: int) -> str:
 
 def delivery(day: Day, chance: Random) -> Delivery:
     """Return what the school's box delivers at the end of a day."""
-    off = frozenset(range(12, 24)) if day.number in day.school.outages else frozenset()
-    usage: Counter[tuple[int, str, str, str]] = Counter()
-    events: Counter[tuple[int, int, str, str, int]] = Counter()
+    off: frozenset[int] = frozenset(range(12, 24)) if day.number in day.school.outages else frozenset()
+    counts = _Counts()
     lookups = day.school.devices * _LOOKUPS * day.growth * chance.uniform(0.9, 1.1)
     for hour, share in hours(day.date).items():
-        if hour in off:
-            continue
-        for tier, part in _TIERS.items():
-            _hour(usage, events, day, chance, hour, tier, lookups * share * part)
+        if hour not in off:
+            _hour(counts, day, chance, hour, lookups * share)
     if is_school_day(day.date) and day.number % 2 and not off:
-        _pattern(events, usage, day)
+        _pattern(counts)
     batch = Batch(
         sequence=day.number + 1,
-        events=_events(events, day),
-        usage=_usage(usage, day),
+        events=_events(counts.events, day),
+        usage=_usage(counts.usage, day),
         alive=[Alive(hour=day.at(hour), steps=_ALL_STEPS) for hour in range(24) if hour not in off],
     )
     return Delivery(
@@ -106,41 +103,42 @@ def delivery(day: Day, chance: Random) -> Delivery:
     )
 
 
-def _hour(
-    usage: Counter[tuple[int, str, str, str]],
-    events: Counter[tuple[int, int, str, str, int]],
-    day: Day,
-    chance: Random,
-    hour: int,
-    tier: str,
-    lookups: float,
-) -> None:
-    """Add one tier's hour."""
-    usage[hour, tier, "", "allowed"] += int(lookups * 0.86)
-    usage[hour, tier, "", "rewritten"] += int(lookups * 0.03)
-    usage[hour, tier, "", "failed"] += int(lookups * chance.uniform(0, 0.01))
-    usage[hour, tier, "", "canary"] += int(lookups * 0.005)
-    weights = dict(_BLOCKED)
-    if day.number in day.school.spikes and tier in {"middle", "senior"}:
-        weights["bypass"] *= 25
-    categories = chance.choices(list(weights), list(weights.values()), k=int(lookups * 0.1))
-    left = max(1, int(_EVENTS * _TIERS[tier] / 10))
-    for category in categories:
-        usage[hour, tier, category, "blocked"] += 1
-        if left:
-            left -= 1
-            device = chance.randrange(max(1, int(day.school.devices * _TIERS[tier])))
-            step = chance.randrange(12)
-            events[hour, step, tier, category, device * 100 + chance.randrange(_SITES)] += 1
+@dataclass(slots=True)
+class _Counts:
+    usage: Counter[tuple[int, str, str, str]] = field(
+        default_factory=Counter
+    )  # hour, tier, category, outcome
+    events: Counter[tuple[int, int, str, str, int]] = field(
+        default_factory=Counter
+    )  # hour, step, tier, category, device * 100 + site
 
 
-def _pattern(
-    events: Counter[tuple[int, int, str, str, int]], usage: Counter[tuple[int, str, str, str]], day: Day
-) -> None:
+def _hour(counts: _Counts, day: Day, chance: Random, hour: int, all_lookups: float) -> None:
+    """Add an hour of all tiers."""
+    for tier, part in _TIERS.items():
+        lookups = all_lookups * part
+        counts.usage[hour, tier, "", "allowed"] += int(lookups * 0.86)
+        counts.usage[hour, tier, "", "rewritten"] += int(lookups * 0.03)
+        counts.usage[hour, tier, "", "failed"] += int(lookups * chance.uniform(0, 0.01))
+        counts.usage[hour, tier, "", "canary"] += int(lookups * 0.005)
+        weights = dict(_BLOCKED)
+        if day.number in day.school.spikes and tier in {"middle", "senior"}:
+            weights["bypass"] *= 25
+        left = max(1, int(_EVENTS * part / 10))
+        for category in chance.choices(list(weights), list(weights.values()), k=int(lookups * 0.1)):
+            counts.usage[hour, tier, category, "blocked"] += 1
+            if left:
+                left -= 1
+                device = chance.randrange(max(1, int(day.school.devices * part)))
+                code = device * 100 + chance.randrange(_SITES)
+                counts.events[hour, chance.randrange(12), tier, category, code] += 1
+
+
+def _pattern(counts: _Counts) -> None:
     """Add the device with a sustained pattern: five steps of one hour, every other school day."""
     for step in range(5):
-        events[10, step, "senior", _PATTERN, step % 3] += 2  # device 0
-        usage[10, "senior", _PATTERN, "blocked"] += 2
+        counts.events[10, step, "senior", _PATTERN, step % 3] += 2  # device 0
+        counts.usage[10, "senior", _PATTERN, "blocked"] += 2
 
 
 def _events(found: Counter[tuple[int, int, str, str, int]], day: Day) -> list[Event]:
@@ -237,4 +235,4 @@ def health(day: Day, lookups: float) -> Health:
 
 def _failed(day: Day) -> bool:
     """Tell whether the self-test of the day failed: where the lists are old, at times."""
-    return day.school.lists_days > 0 and day.number % 9 == 8  # noqa: PLR2004 - every ninth day
+    return day.school.lists_days > 0 and day.number % 9 == 8
