@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +19,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(folder: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A demonstration of three days, served by the command that it printed: what it said, its URL."""
+    """A demonstration of one day, served by the command that it printed: what it said, its URL."""
     port = free_port()
-    options = ("--month", "2026-10", "--days", "3", "--listen", f"127.0.0.1:{port}")
+    options = ("--month", "2026-10", "--days", "1", "--listen", f"127.0.0.1:{port}")
     done = filterd("demo", "--folder", str(folder), *options, timeout=180)
     assert done.returncode == 0, done.stderr
     command = re.search(r"serve it: +filterd (.*)$", done.stdout, re.MULTILINE)
@@ -66,7 +65,4 @@ def test_a_folder_with_something_else_is_left_alone(folder: Path) -> None:
     done = filterd("demo", "--folder", str(folder))
     assert done.returncode == 1
     assert "is not empty" in done.stderr
-    assert os.listdir(folder) == ["theirs"]
-    wrong = filterd("demo", "--folder", str(folder / "new"), "--month", "October")
-    assert wrong.returncode == 1
-    assert "write year and month" in wrong.stderr
+    assert [path.name for path in folder.iterdir()] == ["theirs"]

@@ -17,6 +17,7 @@ from filterd.errors import StoreError
 from filterd.monitor.days import start_of
 from filterd.monitor.demo import papers
 from filterd.monitor.demo.schools import SCHOOLS
+from filterd.monitor.demo.times import is_school_day
 from filterd.monitor.demo.traffic import Day, delivery
 from filterd.monitor.ingest.accept import Ingest
 from filterd.monitor.metrics.labels import LabelBook
@@ -64,14 +65,16 @@ async def fill(settings: MonitorSettings, first: date, days: int, seed: int, sho
         await store.mark(DEMONSTRATION)  # first: what is cut off half-way is known for what it is
         ingest = Ingest(store, settings, LabelBook(settings.limits), clock)
         summing = DeviceDays(store, settings, clock)
-        events = summed = 0
+        events = summed = lessons = 0
         for number in range(days):
             today = first + timedelta(days=number)
+            lesson_day = lessons if is_school_day(today) else -1
+            lessons += is_school_day(today)
             for school in SCHOOLS:
                 if school.silent_from and number >= school.silent_from:
                     continue
                 growth = 1 + GROWTH * number / days
-                day = Day(school, today, number, growth, zone)
+                day = Day(school, today, number, lesson_day, growth, zone)
                 clock.now = day.at(23) + 60.0
                 made = delivery(day, Random(f"{seed}/{school.id}/{today}"))  # noqa: S311 - not a secret
                 events += (await ingest.accept(made)).events

@@ -52,7 +52,7 @@ def _listing(school: DemoSchool, begin: int) -> dict[str, Any]:
 def _reviews(school: DemoSchool, begin: int, end: int, chance: Random) -> Rows:
     found: Rows = []
     for number in range(1, chance.randrange(1, 5)):
-        asked = chance.randrange(begin, end - DAY)
+        asked = chance.randrange(begin, max(begin + 1, end - DAY))
         state = chance.choice(("open", "granted", "granted", "refused"))
         found.append(
             {

@@ -55,12 +55,12 @@ class DemoSchool:
 
 SILENT, OLD_LISTS, DRIFT = 108, 112, 115
 _PECULIAR: Final = {
-    103: {"spikes": (4, 5, 11)},
+    103: {"spikes": (4, 5, 8)},
     106: {"outages": (8, 9)},
-    SILENT: {"silent_from": 17},
+    SILENT: {"silent_from": 12},
     OLD_LISTS: {"lists_days": 20},
     DRIFT: {"serial": 41},
-    117: {"spikes": (13,), "outages": (15,)},
+    117: {"spikes": (6, 7), "outages": (15,)},
 }
 SCHOOLS: Final = tuple(
     DemoSchool(number, 90 + (number * 137) % 620, **_PECULIAR.get(number, {}))  # type: ignore[arg-type]

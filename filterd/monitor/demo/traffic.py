@@ -52,6 +52,7 @@ class Day:
         school: whose.
         date: which day.
         number: of the day in the period, from 0.
+        lesson_day: of the school days in the period, from 0; -1: no school day.
         growth: how the traffic grew since the first day; 1: not.
         zone: in which the day begins.
     """
@@ -59,6 +60,7 @@ class Day:
     school: DemoSchool
     date: date
     number: int
+    lesson_day: int
     growth: float
     zone: ZoneInfo
 
@@ -122,7 +124,7 @@ def _hour(counts: _Counts, day: Day, chance: Random, hour: int, all_lookups: flo
         counts.usage[hour, tier, "", "failed"] += int(lookups * chance.uniform(0, 0.01))
         counts.usage[hour, tier, "", "canary"] += int(lookups * 0.005)
         weights = dict(_BLOCKED)
-        if day.number in day.school.spikes and tier in {"middle", "senior"}:
+        if day.lesson_day in day.school.spikes and tier in {"middle", "senior"}:
             weights["bypass"] *= 25
         left = max(1, int(_EVENTS * part / 10))
         for category in chance.choices(list(weights), list(weights.values()), k=int(lookups * 0.1)):
