@@ -159,7 +159,8 @@ def test_a_sustained_pattern_can_be_found(store: sqlite3.Connection) -> None:
     found = rows(
         store,
         "SELECT day, buckets FROM device_days WHERE school = 'demo-101' AND category = 'gambling'"
-        f" AND pseudonym = '{pseudonym(school, 20_000)}'",
+        " AND pseudonym = ?",
+        pseudonym(school, 20_000),
     )
     episodes = [day for day, buckets in found if buckets.count(",") >= 2]
     assert len(episodes) >= 3
