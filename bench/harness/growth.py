@@ -133,6 +133,7 @@ async def _grow(url: str, millions: Sequence[float], say: Say) -> list[Figures]:
             await connection.execute(_DEVICE_DAYS)
             await connection.execute("VACUUM (ANALYZE)")
             found.append(await _figures(connection, values, say))
+            say(f"the report's queries took {found[-1]['report_seconds']} s")
         return found
     finally:
         await connection.close()
