@@ -74,8 +74,13 @@ class Cluster:
         """Return the URL of one of its databases, as filterd takes it."""
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{database}"
 
-    def start(self, **options: str) -> Self:
-        """Start it with these settings of postgresql.conf; return when it takes connections.
+    def start(self, *, on_tmpfs: str = "", **options: str) -> Self:
+        """Start it; return when it takes connections.
+
+        Args:
+            on_tmpfs: size of a file system in memory, e.g. ``64m``, over the folder of the data, which are
+                copied there. Only this start's processes see it; it ends with them.
+            options: settings of postgresql.conf.
 
         Raises:
             PostgresFailed: it ended, or takes no connection in time.
@@ -84,7 +89,10 @@ class Cluster:
         argv = [program("postgres"), "-D", str(self.data), "-p", str(self.port), *pairs]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "QUIT", *_AS_USER, *argv],
+                [
+                    *(_mounted(on_tmpfs, self.data) if on_tmpfs else ()),
+                    *("setpriv", "--pdeathsig", "QUIT", *_AS_USER, *argv),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -167,6 +175,16 @@ class Cluster:
 
 # Options of setpriv(1): root gives up being root, anybody else stays who they are.
 _AS_USER = ("--reuid", _USER, "--regid", _USER, "--init-groups") if os.geteuid() == 0 else ()
+
+
+def _mounted(size: str, data: Path) -> tuple[str, ...]:
+    """Return the command before another that gives it a small file system over ``data``."""
+    own = () if os.geteuid() == 0 else ("--user", "--map-current-user", "--keep-caps")
+    script = (
+        'cp -a "$1" "$1.copy" && mount -t tmpfs -o "size=$0,mode=700" none "$1" && cp -a "$1.copy/." "$1"'
+        ' && shift && exec "$@"'
+    )
+    return ("unshare", "--mount", *own, "sh", "-c", script, size, str(data))
 
 
 def program(name: str) -> str:

@@ -295,6 +295,7 @@ def _asked(call: Call) -> Asked:
 
 
 def _shipping(config: Config, school: str) -> ShipperSettings:
+    from filterd.events.delivery import pause  # noqa: PLC0415 - as above
     from filterd.events.shipper import ShipperSettings  # noqa: PLC0415 - as above
 
     return ShipperSettings(
@@ -303,6 +304,7 @@ def _shipping(config: Config, school: str) -> ShipperSettings:
         box=config.model.box,
         school=school,
         outboxes=config.state.outboxes,
+        poll=pause(config.model.delivery.url),
     )
 
 

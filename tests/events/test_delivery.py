@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from filterd.events import outboxrows
 from filterd.events.batch import Delivery
 from filterd.events.delivery import (
+    FAR_SECONDS,
     MAX_RETRY_AFTER,
+    NEAR_SECONDS,
     Answer,
     Reply,
     backoff,
     compose,
     divide,
     judge,
+    pause,
     retry_after,
 )
 from filterd.events.outboxreader import StoredBatch
@@ -134,3 +137,17 @@ def test_a_named_batch_is_divided_off(found, data):
 def test_a_reply_in_one_line():
     assert Reply(422, b"no good \xff").detail == "422 no good \ufffd"
     assert Reply(0, note="ConnectionError: refused").detail == "ConnectionError: refused"
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("http://127.0.0.1:8053", True),
+        ("http://[::1]:8053/x", True),
+        ("http://localhost:8053", True),
+        ("https://monitor.example.kz", False),
+        ("http://192.0.2.1:8053", False),
+    ],
+)
+def test_what_goes_to_an_endpoint_of_many_is_gathered_longer(url, near):
+    assert pause(url) == (NEAR_SECONDS if near else FAR_SECONDS)

@@ -1,7 +1,7 @@
 """A real endpoint on a real port with a real database, and the deliveries to send it.
 
-Tests marked ``both_engines`` run on SQLite and on PostgreSQL (not those marked ``sqlite_only`` or ``postgresql_only``); all others
-run on SQLite.
+Tests marked ``both_engines`` run on SQLite and on PostgreSQL (not those marked ``sqlite_only`` or
+``postgresql_only``); all others run on SQLite.
 """
 
 from __future__ import annotations
@@ -306,6 +306,7 @@ class Program:
             "admin_token_sha256": sha256(ADMIN),
             "limits": {"busy_seconds": 2.0, "store_seconds": 10.0},
         } | changes
+        self.database = self._plan["database"]  # where the test looks
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -333,7 +334,7 @@ class Program:
             self.process = None
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        return ask(self._plan["database"], statement)
+        return ask(self.database, statement)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Ingest:
 
     async def _store_group(self, group: Sequence[_Prepared]) -> Sequence[Stored | Exception]:
         try:
-            return await self._store.write(lambda connection: self._work(connection, group))
+            return await self._store.write(lambda connection: self._work(connection, group), repeatable=True)
         except StoreError as error:
             # A value that the database cannot take is one delivery's fault, not that of its neighbours.
             if len(group) == 1 or not isinstance(error.__cause__, DataError | IntegrityError):

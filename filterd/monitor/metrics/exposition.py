@@ -65,6 +65,9 @@ class Exposition:
         failures = CounterMetricFamily("filterd_store_failures", "Reads and writes of the store that failed.")
         failures.add_metric([], self._store.errors)
         yield failures
+        retries = CounterMetricFamily("filterd_store_retries", "Transactions that were done again.")
+        retries.add_metric([], self._store.retries)
+        yield retries
         folded = CounterMetricFamily(
             "filterd_labels_folded", "Records counted under 'other': too many label values.", labels=["label"]
         )

@@ -82,7 +82,7 @@ def make_engines(url: URL, limits: MonitorLimits) -> Engines:
     try:
         if url.get_backend_name() != "sqlite":
             engine = postgres.make_engine(url, limits)
-            return Engines(engine, engine)
+            return Engines(engine, postgres.reading(engine))
         writer = create_async_engine(url, pool_size=1, max_overflow=0)
         reader = create_async_engine(url, pool_size=_READERS, max_overflow=0)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -209,14 +209,20 @@ def empty_log(connection: Connection) -> bool:
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the schema up (or down) to a revision, in the caller's transaction.
 
+    Args:
+        connection: whose database.
+        revision: ``head``, a number up to which to go, ``-1`` for a step down, ``base`` for all of them.
+
     Raises:
         StoreError: the schema was made by a newer version.
     """
+    if connection.dialect.name == "postgresql":
+        postgres.wait_for_migrations(connection)
     config = Config()
     config.set_main_option("script_location", "filterd.monitor.store:migrations")
     config.attributes["connection"] = connection
     try:
-        if revision == "base":
+        if revision == "base" or revision.startswith("-"):
             command.downgrade(config, revision)
         else:
             command.upgrade(config, revision)

@@ -1,4 +1,4 @@
-"""Partitions of the three largest tables on PostgreSQL: made ahead, dropped whole, and a default for the rest.
+"""Partitions of the three largest tables on PostgreSQL: made ahead, dropped whole, a default for the rest.
 
 Events live 30 days and are partitioned by day: by month a partition could only be dropped when its first
 rows are twice as old as allowed. Usage and summaries are partitioned by month. Borders are those of UTC, so
@@ -109,8 +109,10 @@ def _making(part: Partitioned, name: str, first: int, end: int) -> tuple[str, ..
     table, within = part.table.name, f"{part.column} >= {first} AND {part.column} < {end}"
     return (
         f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)",
-        f"WITH moved AS (DELETE FROM {part.default} WHERE {within} RETURNING *)"  # noqa: S608
-        f" INSERT INTO {name} SELECT * FROM moved",
+        (
+            f"WITH moved AS (DELETE FROM {part.default} WHERE {within} RETURNING *)"  # noqa: S608
+            f" INSERT INTO {name} SELECT * FROM moved"
+        ),
         f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({end})",
     )
 

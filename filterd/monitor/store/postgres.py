@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from filterd.monitor.settings import MonitorLimits
@@ -22,7 +22,7 @@ class UnreachableError(SQLAlchemyError):
     """No server of the URL takes a connection now; ``__cause__`` says why."""
 
 
-def parse(text: str) -> URL:
+def parse(url_text: str) -> URL:
     """Return the URL in SQLAlchemy's way.
 
     Several hosts are written as libpq does: ``postgresql://user@one:5432,two:5432/filterd``. Of several
@@ -32,10 +32,10 @@ def parse(text: str) -> URL:
         ValueError: no URL.
         ArgumentError: no URL.
     """
-    parts = urlsplit(text)
+    parts = urlsplit(url_text)
     user, at, hosts = parts.netloc.rpartition("@")
     if "," not in hosts:
-        url = make_url(text)
+        url = make_url(url_text)
     else:
         url = make_url(urlunsplit((parts.scheme, user + at, parts.path or "/", parts.query, "")))
         url = url.update_query_dict({"host": tuple(hosts.split(","))})
@@ -66,12 +66,32 @@ def make_engine(url: URL, limits: MonitorLimits) -> AsyncEngine:
     )
 
 
+def reading(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine for reading: one snapshot for a whole transaction, and no writing; the same pool."""
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def wait_for_migrations(connection: Connection) -> None:
+    """Let only one monitor change the schema; the others wait, in the transaction of their migration."""
+    connection.execute(text("SET LOCAL lock_timeout = '120s'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(6120533, 1)"))
+
+
 async def _connect(*arguments: Any, **options: Any) -> Any:
-    """Connect, with one kind of error for all: SQLAlchemy passes the driver's on as they are."""
-    try:
-        return await asyncpg.connect(*arguments, **options)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise UnreachableError(type(error).__name__) from error
+    """Connect, with one kind of error for all: SQLAlchemy passes the driver's on as they are.
+
+    Host by host: the driver's own time limit is one for all hosts together, so a primary that lost its power
+    (and refuses nothing) would use it up before the standby is asked.
+    """
+    host, port = options.pop("host", None), options.pop("port", None)
+    places = list(zip(host, port, strict=True)) if isinstance(host, list) else [(host, port)]
+    fault: Exception | None = None
+    for one, at in places:
+        try:
+            return await asyncpg.connect(*arguments, host=one, port=at, **options)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            fault = fault or error
+    raise UnreachableError(type(fault).__name__) from fault
 
 
 # By SQLSTATE: what a person reads, and what to do (PostgreSQL's documentation, appendix A).
@@ -90,10 +110,40 @@ _EXPLANATIONS = {
 }
 
 
+# A transaction that ends with one of these was rolled back, and doing it again may go well.
+_ROLLED_BACK = frozenset({"40001", "40P01"})
+# The same, unless they come at the commit: then nobody knows.
+_PASSING = ("08", "57P", "53300", "55P03", "25006")
+# A row on its way into a default partition while the partition that it belongs to was made (partitions.py).
+_OVERTAKEN = "23514"
+
+
+def may_repeat(error: BaseException, *, committing: bool) -> bool:
+    """Tell whether a transaction surely left nothing behind and may go well when it is done again.
+
+    Args:
+        error: by which it ended.
+        committing: whether its commit had begun.
+    """
+    if isinstance(error, UnreachableError):
+        return not committing
+    state = _state(error)
+    if state in _ROLLED_BACK:
+        return True
+    if committing:
+        return False
+    broken = isinstance(error, DBAPIError) and error.connection_invalidated
+    return broken or state == _OVERTAKEN or state.startswith(_PASSING)
+
+
+def _state(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, UnreachableError) else getattr(error, "orig", None)
+    return str(getattr(cause, "sqlstate", "") or "")
+
+
 def explain(error: BaseException) -> tuple[str, str] | None:
     """Return what an error of PostgreSQL means and the remedy; ``None`` when it is none or not known."""
-    cause = error.__cause__ if isinstance(error, UnreachableError) else getattr(error, "orig", None)
-    state = str(getattr(cause, "sqlstate", "") or "")
+    state = _state(error)
     for sign in (state, state[:3], state[:2]):
         if sign in _EXPLANATIONS:
             return _EXPLANATIONS[sign]

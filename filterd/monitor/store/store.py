@@ -7,9 +7,11 @@ outboxes go on being emptied, an alarm says what happened, and a person can look
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +34,7 @@ Clock = Callable[[], float]
 
 PROBE = "probe"  # the mark by which `check` proves that a row can be committed
 _PROBE_SECONDS = 5.0  # a readiness probe writes at most so often
+_MAX_PAUSE = 2.0  # seconds between two attempts
 _DRAIN_SECONDS = 30.0  # for readers to finish before a damaged file is put aside
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +45,7 @@ class Store:
     Attributes:
         generation: grows when a damaged file was put aside and a new one started.
         errors: writes and reads that failed since the start.
+        retries: transactions that were done again.
     """
 
     def __init__(self, settings: MonitorSettings, url: URL, clock: Clock) -> None:
@@ -58,6 +62,7 @@ class Store:
         self._probing = asyncio.Lock()
         self.generation = 0
         self.errors = 0
+        self.retries = 0
 
     @classmethod
     async def open(cls, settings: MonitorSettings, clock: Clock = time.time) -> Store:
@@ -82,21 +87,41 @@ class Store:
         """How many damaged files lie beside the database (until a person takes them away)."""
         return len(files.files_put_aside(self._file)) if self._file else 0
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, repeatable: bool = False) -> T:
         """Run ``work`` in one transaction, alone on SQLite; committed and synced when this returns.
+
+        On PostgreSQL a transaction that surely left nothing behind is done again for a while, so that a
+        fail-over or a deadlock is a delay and no error.
+
+        Args:
+            work: what to do; may be called several times.
+            repeatable: doing it again after it was committed changes nothing, so it is done again also when
+                the connection broke at the commit and nobody knows.
 
         Raises:
             StoreError: not stored, or not known to be stored. Whatever ``work`` raises itself passes through
                 after a rollback.
         """
-        async with self._my_turn():
-            generation = self.generation
-            try:
-                async with self._bounded(), self._ready().writer.begin() as connection:
-                    return await work(connection)
-            except SQLAlchemyError as error:
-                fault = error
-            raise await self._failed(fault, generation) from fault
+        end = time.monotonic() + self._limits.failover_seconds
+        for attempt in count():
+            async with self._my_turn():
+                generation, committing = self.generation, False
+                try:
+                    async with self._bounded(), self._ready().writer.begin() as connection:
+                        result = await work(connection)
+                        committing = True
+                except SQLAlchemyError as error:
+                    fault = error
+                else:
+                    return result
+                unknown = committing and not repeatable
+                again = self._file is None and postgres.may_repeat(fault, committing=unknown)
+                if not again or time.monotonic() >= end:
+                    raise await self._failed(fault, generation) from fault
+            self.retries += 1
+            pause = min(0.05 * 2.0**attempt, _MAX_PAUSE)
+            await asyncio.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - spreads monitors, no secret
+        raise AssertionError
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a connection that sees one snapshot.
@@ -147,7 +172,7 @@ class Store:
             statement = upsert(connection, MARKS, replace=("at",))
             await connection.execute(statement, {"school": "", "name": name, "at": at})
 
-        await self.write(work)
+        await self.write(work, repeatable=True)
 
     async def scrub(self) -> bool:
         """Empty SQLite's write-ahead log, which still holds what was deleted; tell whether it is empty.

@@ -7,6 +7,7 @@ transactions so that deliveries are not held up. What is deleted from SQLite is 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -66,7 +67,7 @@ class Retention:
         made: list[str] = []
         for part in PARTITIONED:
             now = self._clock()
-            made += await self._store.write(lambda c, part=part, now=now: make_ahead(c, part, now))
+            made += await self._store.write(partial(make_ahead, part=part, now=now), repeatable=True)
         return made
 
     async def _drop(self, now: Borders) -> dict[str, int]:
@@ -74,8 +75,8 @@ class Retention:
         limits = {EVENTS: now.events, USAGE: now.aggregates, DEVICE_DAYS: now.summaries}
         dropped: dict[str, int] = {}
         for part in PARTITIONED:
-            border = limits[part.table]
-            found = await self._store.write(lambda c, part=part, border=border: drop_old(c, part, border))
+            work = partial(drop_old, part=part, border=limits[part.table])
+            found = await self._store.write(work, repeatable=True)
             if found:
                 _log.info("partitions_dropped", **found)
                 dropped[part.table.name] = sum(found.values())
@@ -93,6 +94,6 @@ class Retention:
             return int(result.rowcount)
 
         total = 0
-        while count := await self._store.write(work):
+        while count := await self._store.write(work, repeatable=True):
             total += count
         return total

@@ -57,7 +57,7 @@ class Scheduler:
             except FilterdError as error:
                 failures.inc()
                 _log.error("upkeep_failed", task=task.name, error=error.message, remedy=error.remedy)
-            except Exception:
-                failures.inc()  # a fault of ours must end neither this task nor the endpoint
+            except Exception:  # noqa: BLE001 - a fault of ours must end neither this task nor the endpoint
+                failures.inc()
                 _log.exception("upkeep_failed", task=task.name)
             await asyncio.sleep(task.every)

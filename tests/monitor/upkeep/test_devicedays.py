@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd.monitor.days import DAY_SECONDS, day_of, start_of
+from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.settings import MonitorLimits
 from filterd.monitor.store.store import Store
 from filterd.monitor.upkeep.devicedays import DeviceDays, summary
 from filterd.monitor.upkeep.retention import Retention
-from filterd.monitor.metrics.meter import Meter
 
 pytestmark = pytest.mark.both_engines
 ALMATY = ZoneInfo("Asia/Almaty")
@@ -147,15 +147,16 @@ async def test_a_delivery_under_way_is_waited_for(monitor: Any, make: Any, clock
     with psycopg.connect(settings.database) as other:
         other.execute("UPDATE dirty_days SET touched = touched")
         other.execute(
-            "INSERT INTO events SELECT school, bucket + 300, decode('00', 'hex'), group_id, tier, pseudonym, domain,"
-            " name, category, list_id, rule, layer, verdict, reason, count, received, hints FROM events"
+            "INSERT INTO events SELECT school, bucket + 300, decode('00', 'hex'), group_id, tier,"
+            " pseudonym, domain, name, category, list_id, rule, layer, verdict, reason, count, received,"
+            " hints FROM events"
         )
         summing = asyncio.create_task(
             made(dataclasses.replace(settings, limits=MonitorLimits(busy_seconds=60.0)), clock)
         )
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         async with asyncio.timeout(60):
-            while monitor.sql(waiting) == [(0,)]:
+            while monitor.sql(waiting) == [(0,)]:  # noqa: ASYNC110 - seen from outside only
                 await asyncio.sleep(0.01)
         assert monitor.sql("SELECT * FROM device_days") == []
         other.commit()

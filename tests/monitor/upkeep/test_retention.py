@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from filterd.monitor.days import DAY_SECONDS as DAY
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.store.store import Store
-from filterd.monitor.days import DAY_SECONDS as DAY
 from filterd.monitor.upkeep.retention import Retention
 
 pytestmark = pytest.mark.both_engines
@@ -90,7 +90,7 @@ async def test_the_service_purges_by_itself_and_shows_when(start: Any, make: Any
     monitor = await start(clock=clock)
     async with asyncio.timeout(60):
         last = "filterd_upkeep_last_success_timestamp_seconds"
-        while (await monitor.metric(last)).get('{task="retention"}') != clock.now:
+        while (await monitor.metric(last)).get('{task="retention"}') != clock.now:  # noqa: ASYNC110 - seen from outside only
             await asyncio.sleep(0.01)
     assert (await monitor.get("/v1/events"))[1]["events"] == []
     assert await monitor.metric("filterd_retention_deleted_rows_total") == {'{table="events"}': 1}

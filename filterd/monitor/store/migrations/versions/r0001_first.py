@@ -92,7 +92,7 @@ def _make_events() -> None:
 
 def _make(name: str, *, keys: Columns, values: Columns, partition_by: str | None = None) -> None:
     primary = sa.PrimaryKeyConstraint(*[column.name for column in keys], name=f"pk_{name}")
-    options = {"postgresql_partition_by": partition_by} if partition_by else {}
+    options: dict[str, Any] = {"postgresql_partition_by": partition_by} if partition_by else {}
     op.create_table(name, *keys, *values, primary, sqlite_with_rowid=False, **options)
     if partition_by and op.get_bind().dialect.name == "postgresql":
         op.execute(f"CREATE TABLE {name}_default PARTITION OF {name} DEFAULT")
