@@ -65,6 +65,33 @@ def test_every_alert_fires_and_is_quiet() -> None:
     assert "SUCCESS" in promtool("test", "rules", "tests/alerts.yml")
 
 
+def test_the_texts_are_filled_in(tmp_path: Path) -> None:
+    """Told that no alert is expected, promtool prints what it got: with school, box and figures."""
+    tests = []
+    for test in TESTS:
+        name, _, what = test["name"].partition(" ")
+        if what == "fires":
+            asked = {"eval_time": test["promql_expr_test"][-1]["eval_time"], "alertname": name}
+            kept = {key: value for key, value in test.items() if key != "promql_expr_test"}
+            tests.append({**kept, "alert_rule_test": [{**asked, "exp_alerts": []}]})
+    rules = [str(FOLDER / f"rules/{name}.yml") for name in ("recording", "alerts")]
+    path = tmp_path / "tests.yml"
+    path.write_text(yaml.safe_dump({"rule_files": rules, "evaluation_interval": "1m", "tests": tests}))
+    program = shutil.which("promtool")
+    assert program
+    done = subprocess.run(
+        [program, "test", "rules", str(path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    said = done.stdout + done.stderr
+    got = re.findall(r"Annotations:(\{.*\})", said)
+    assert len(got) == len(ALERTS), said
+    for text in got:
+        assert "<error" not in text
+        assert "{{" not in text
+        assert "no value" not in text
+        assert "NaN" not in text
+
+
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: str(rule["alert"]))
 def test_an_alert_speaks_to_people(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
