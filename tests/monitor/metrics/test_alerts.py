@@ -8,8 +8,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+
+from filterd.cli.root import root
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/prometheus"
@@ -131,3 +134,12 @@ def test_rules_are_made_of_metrics_that_exist() -> None:
             assert name in recorded, name
         for name in re.findall(r"(?<![\w:])filterd_\w+(?![\w:])", expression):
             assert name.removesuffix("_bucket") in documented, name
+
+
+def test_remedies_name_commands_that_exist() -> None:
+    for rule in ALERTS:
+        for command, sub in re.findall(r"filterd ([a-z]+)(?: ([a-z]+))?", rule["annotations"]["runbook"]):
+            found = root.get_command(click.Context(root), command)
+            assert found is not None, rule["alert"]
+            if isinstance(found, click.Group) and sub:
+                assert sub in found.list_commands(click.Context(found)), rule["alert"]
