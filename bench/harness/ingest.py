@@ -22,6 +22,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.request import urlopen
 
 import yaml
 
@@ -167,6 +168,7 @@ def _load(server: Server, cluster: Cluster | None, port: str, plan: boxes.Plan) 
             memory.append(_rss(server))
         after = _cpu(server, cluster), time.perf_counter(), _machine_cpu()
         found: dict[str, Any] = json.loads(output.readline())
+        found["rows"] = _rows(values["url"])
         log = server.log.read_text("utf-8", "replace").splitlines()
         found["log"] = [text for text in log if "error" in text or "critical" in text][:20]
     finally:
@@ -184,6 +186,13 @@ def _load(server: Server, cluster: Cluster | None, port: str, plan: boxes.Plan) 
         "memory_mib_start": round(sum(memory[:quarter]) / quarter, 1),
         "memory_mib_end": round(sum(memory[-quarter:]) / quarter, 1),
     }
+
+
+def _rows(url: str) -> int:
+    """Return how many rows of events the monitor says it has stored since its start."""
+    with urlopen(url.replace("/v1/batches", "/metrics"), timeout=30) as reply:  # noqa: S310 - ours
+        text = reply.read().decode()
+    return int(float(text.partition('filterd_ingest_records_total{kind="events"} ')[2].split()[0]))
 
 
 def _cpu(server: Server, cluster: Cluster | None) -> tuple[float, float]:
@@ -208,6 +217,7 @@ def _rss(server: Server) -> float:
 
 _ROWS = (
     ("events/s stored", "events_per_second", "{:,.0f}"),
+    ("rows of events, warming included", "rows", "{:,}"),
     ("deliveries", "deliveries", "{:,}"),
     ("answers", "statuses", "{}"),
     ("acknowledged, median", "p50_ms", "{:,.1f} ms"),
@@ -226,7 +236,7 @@ _ROWS = (
 
 def table(runs: dict[str, dict[str, Any]]) -> str:
     """Return the runs side by side, for a person."""
-    lines = [f"{'':30}" + "".join(f"{store:>22}" for store in runs)]
+    lines = [f"{'':34}" + "".join(f"{store:>22}" for store in runs)]
     for title, key, shape in _ROWS:
         cells = []
         for figures in runs.values():
@@ -234,7 +244,7 @@ def table(runs: dict[str, dict[str, Any]]) -> str:
             if isinstance(value, dict):
                 value = ", ".join(f"{count} x {status}" for status, count in value.items())
             cells.append(f"{shape.format(value):>22}")
-        lines.append(f"{title:30}" + "".join(cells))
+        lines.append(f"{title:34}" + "".join(cells))
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from filterd.app.endpoint import settings
 from filterd.app.listsreport import exceptions_now
 from filterd.app.policyfiles import policy_to_ask
@@ -26,6 +29,7 @@ from filterd.monitor.reports.render import rendered
 from filterd.monitor.reports.sections import Standing, outline
 from filterd.monitor.reports.shelf import Kept
 from filterd.monitor.reports.yearly import MAX_CHANGES, MonthOf, Overdue, PolicyChange, YearPack, year_outline
+from filterd.monitor.store.schema import DEMONSTRATION, MARKS
 from filterd.monitor.store.store import Store
 from filterd.rules.categories import load_categories
 from filterd.rules.layers import Region
@@ -51,9 +55,16 @@ async def open_desk(config: Config) -> AsyncIterator[Desk]:
             Retention(events_days=told.retention_days_events, usage_days=told.retention_days_usage),
             _titles(config, policy),
             zone=told.days_in,
+            demonstration=await store.read(_is_demonstration),
         )
     finally:
         await store.close()
+
+
+async def _is_demonstration(connection: AsyncConnection) -> bool:
+    """Tell whether the store was filled by `filterd demo`: every report then says so."""
+    mark = select(MARKS.c.at).where(MARKS.c.school == "", MARKS.c.name == DEMONSTRATION)
+    return await connection.scalar(mark) is not None
 
 
 def _titles(config: Config, policy: Policy) -> dict[tuple[str, str], Texts]:

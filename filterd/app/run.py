@@ -336,6 +336,7 @@ def _asked(call: Call) -> Asked:
 
 
 def _shipping(config: Config, school: str) -> ShipperSettings:
+    from filterd.events.delivery import pause  # noqa: PLC0415 - as above
     from filterd.events.shipper import ShipperSettings  # noqa: PLC0415 - as above
 
     return ShipperSettings(
@@ -344,6 +345,7 @@ def _shipping(config: Config, school: str) -> ShipperSettings:
         box=config.model.box,
         school=school,
         outboxes=config.state.outboxes,
+        poll=pause(config.model.delivery.url),
     )
 
 

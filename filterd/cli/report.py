@@ -85,7 +85,7 @@ def monthly(*, everything: bool, month: str | None, number: int | None, **option
     async def work() -> tuple[Any, bytes]:
         async with reports.open_desk(config) as desk:
             when = desk.month(month, time.time())
-            with _progress(str(when)) as show:
+            with progress(str(when)) as show:
                 kept = (
                     await shelf.version_of(desk.store, area, when, number)
                     if number
@@ -105,7 +105,7 @@ async def _all(config: Config, month: str | None) -> None:
     failed = new = same = 0
     async with reports.open_desk(config) as desk:
         areas, when = await desk.all_areas(), desk.month(month, time.time())
-        with _progress(str(when)) as show:
+        with progress(str(when)) as show:
             for done, area in enumerate(areas):
                 show(done, len(areas))
                 try:
@@ -231,7 +231,7 @@ def _write(output: Path | None, content: bytes, name: str) -> None:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give what shows progress: a bar on a terminal, every tenth elsewhere."""
     if not sys.stderr.isatty():
         told = 0

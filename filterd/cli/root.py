@@ -28,6 +28,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "bundle": ("lists", "bundle"),
     "case": ("cases",),
     "check": ("asking",),
+    "demo": ("demo",),
     "explain": ("asking",),
     "identity": ("identity",),
     "fact": ("schools",),

@@ -9,8 +9,17 @@ import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from filterd.config.upstreams import HOST_NAME, encrypted_upstream, mixed
 from filterd.errors import BadName
@@ -64,6 +73,14 @@ def _server(value: Any) -> Endpoint | UpstreamAddress:
 
 def _upstream(value: Any) -> Endpoint | UpstreamAddress | str:
     return "system" if value == "system" else _server(value)
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; write one as Asia/Almaty") from None
+    return value
 
 
 def _name(value: Any) -> str:
@@ -240,6 +257,7 @@ class MonitorModel(_Model):
     database: str | None = None
     local_admin: bool = True
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    zone: Annotated[str, AfterValidator(_zone)] = "Asia/Almaty"  # in which days and months of reports begin
     boxes: dict[str, BoxModel] = {}
     tls: TlsModel | None = None
     webhook: WebhookModel | None = None

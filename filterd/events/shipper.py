@@ -38,7 +38,7 @@ class ShipperSettings:
         token: the box's token; shown nowhere.
         box, school: who speaks (`batch.Identifier`).
         outboxes: the folder of the ``*.outbox`` files.
-        poll: between two looks at idle outboxes.
+        poll: between two looks at outboxes that are empty or nearly so: what comes meanwhile goes together.
         health_interval: between two reports of health.
         timeout: for one request, answer included.
         backoff_base, backoff_cap: bounds of the wait after failures.
@@ -131,6 +131,7 @@ class Shipper:
         self._unreadable: dict[Path, str] = {}
         self._health_sent: dict[str, float] = {}
         self._failures = 0
+        self._full = False  # a request of the last round was: more waits, and need not wait longer
         self._trouble = ""
 
     async def run(self) -> None:
@@ -172,7 +173,7 @@ class Shipper:
             with suppress(Exception):  # the log may be on a disk that is full
                 _log.exception("shipper_error")
             return self._pause_after(_Later(Answer.LATER, "unexpected error"))
-        return 0.0 if moved else self._settings.poll
+        return 0.0 if moved and self._full else self._settings.poll
 
     def _pause_after(self, later: _Later) -> float:
         self._failures += 1
@@ -191,7 +192,7 @@ class Shipper:
 
     async def _round(self) -> bool:
         """Send one request's worth of each outbox; return whether any batch got away."""
-        moved = False
+        moved = self._full = False
         files = await asyncio.to_thread(outbox_files, self._settings.outboxes)
         for path in self._readers.keys() - files:
             self._readers.pop(path).close()
@@ -220,6 +221,7 @@ class Shipper:
         health = self._due_health(load)
         if not load.batches and health is None:
             return False
+        self._full |= _is_full(load, settings.max_batches, settings.max_bytes)
         await self._deliver(reader, load.stream, load.batches, health)
         if health is not None:
             self._health_sent[load.stream] = time.monotonic()
@@ -296,3 +298,8 @@ class Shipper:
         person = reply.answer in {Answer.NOT_ALLOWED, Answer.WRONG_PLACE, Answer.BAD_CONTENT}
         wait = self._settings.slow_retry if person else 0.0
         return _Later(reply.answer, reply.detail, max(wait, reply.retry_after))
+
+
+def _is_full(load: Load, max_batches: int, max_bytes: int) -> bool:
+    """Tell whether a request is as large as it may be, or nearly: the next batch may not have fitted."""
+    return len(load.batches) >= max_batches or 2 * sum(len(one.payload) for one in load.batches) >= max_bytes

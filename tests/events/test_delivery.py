@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from filterd.events import outboxrows
 from filterd.events.batch import Delivery
 from filterd.events.delivery import (
+    FAR_SECONDS,
     MAX_RETRY_AFTER,
+    NEAR_SECONDS,
     Answer,
     Reply,
     Size,
@@ -18,6 +20,7 @@ from filterd.events.delivery import (
     compose,
     divide,
     judge,
+    pause,
     retry_after,
 )
 from filterd.events.outboxreader import StoredBatch
@@ -170,3 +173,17 @@ def test_requests_never_shrink_below_the_least():
     for _ in range(30):
         size.learn(30.0, size.bytes, answered=False)
     assert size.bytes == 8192
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("http://127.0.0.1:8053", True),
+        ("http://[::1]:8053/x", True),
+        ("http://localhost:8053", True),
+        ("https://monitor.example.kz", False),
+        ("http://192.0.2.1:8053", False),
+    ],
+)
+def test_what_goes_to_an_endpoint_of_many_is_gathered_longer(url, near):
+    assert pause(url) == (NEAR_SECONDS if near else FAR_SECONDS)

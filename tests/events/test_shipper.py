@@ -203,15 +203,22 @@ async def test_retry_after_is_honoured(rig):
     rig.outbox.commit([], USAGE, now=NOW)
     pause = await shipper._step()
     assert 17 <= pause <= 17.05
-    assert await shipper._step() == 0.0
+    assert await shipper._step() == shipper._settings.poll
+    assert rig.outbox.waiting().batches == 0
     await shipper.close()
 
 
-async def test_the_pause_is_short_when_idle_and_none_while_batches_move(rig):
-    shipper = rig.make(poll=0.4)
-    rig.outbox.commit([rig.event()], {}, now=NOW)
-    assert await shipper._step() == 0.0
-    assert await shipper._step() == 0.4
+async def test_the_pause_gathers_batches_and_is_none_while_more_wait(rig):
+    shipper = rig.make(poll=0.4, max_batches=5)
+    for _ in range(12):
+        rig.outbox.commit([rig.event()], {}, now=NOW)
+    assert [await shipper._step() for _ in range(4)] == [0.0, 0.0, 0.4, 0.4]
+    assert rig.outbox.waiting().batches == 0
+    await shipper.close()
+    shipper = rig.make(poll=0.4, max_bytes=1)  # each batch alone is bigger
+    for _ in range(2):
+        rig.outbox.commit([rig.event()], {}, now=NOW)
+    assert [await shipper._step() for _ in range(3)] == [0.0, 0.0, 0.4]
     await shipper.close()
 
 

@@ -17,10 +17,11 @@ from filterd.errors import StoreError
 from filterd.monitor.access.directory import Directory
 from filterd.monitor.access.registry import Registry
 from filterd.monitor.metrics.boxes import box_metrics
-from filterd.monitor.metrics.labels import LabelBook
+from filterd.monitor.metrics.labels import NONE, LabelBook
 from filterd.monitor.metrics.meter import Meter
 from filterd.monitor.metrics.snapshot import Snapshot, load
 from filterd.monitor.settings import MonitorSettings
+from filterd.monitor.store.schema import DEMONSTRATION
 from filterd.monitor.store.store import PROBE, Clock, Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -93,9 +94,14 @@ class Exposition:
                 labels=["task"],
             )
             for task, at in sorted(snapshot.marks.items()):
-                if task != PROBE:
+                if task not in (PROBE, DEMONSTRATION):
                     done.add_metric([task], at)
             yield done
+            yield _gauge(
+                "filterd_demonstration",
+                "1 when the store was filled by `filterd demo`: nothing in it is of a real school.",
+                DEMONSTRATION in snapshot.marks,
+            )
 
 
 class _Families(Collector):
@@ -114,12 +120,15 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _schools(snapshot: Snapshot, directory: Directory, schools: set[str]) -> Iterator[Metric]:
     info = GaugeMetricFamily(
-        "filterd_school_info", "Always 1; where a noted school is.", labels=["school", "region", "district"]
+        "filterd_school_info",
+        "Always 1; where the school is, as the region's list says.",
+        labels=["school", "region", "district"],
     )
-    for school in directory.noted_schools():
-        info.add_metric([school.id, school.region, school.district], 1)
-    if info.samples:
-        yield info
+    noted = {school.id: (school.region, school.district) for school in directory.noted_schools()}
+    for school in sorted(schools | set(noted)):
+        region, district = noted.get(school, ("", ""))
+        info.add_metric([school, region or NONE, district or NONE], 1)
+    yield info
     queries = CounterMetricFamily(
         "filterd_queries",
         "Lookups by outcome, as the boxes counted them; each counted once.",

@@ -3,9 +3,9 @@
 -- Run it once by psql as the owner of the database, on the coordinator, after filterd has made its tables
 -- (filterd monitor makes them at its first start) and before much data is in them:
 --   psql -1 -v ON_ERROR_STOP=1 -f citus.sql DATABASE
--- Every table's primary key begins with the school, so all of a school lies on one worker and each delivery
--- is a transaction of one worker. Partitions of a distributed table are distributed with it, those that
--- filterd makes later too. A test keeps this list equal to the tables there are.
+-- Every table's primary key begins with the school, so all of a school lies on one worker. Partitions of a
+-- distributed table are distributed with it, those that filterd makes later too. A test keeps this list equal
+-- to the tables there are. See docs/scale.md.
 
 CREATE EXTENSION IF NOT EXISTS citus;
 

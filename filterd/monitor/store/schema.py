@@ -236,6 +236,8 @@ GAPS = Table(
     sqlite_with_rowid=False,
 )
 
+DEMONSTRATION = "demonstration"  # the mark of a store that `filterd demo` filled
+
 # When the endpoint itself last did something; school "" is the endpoint.
 MARKS = Table(
     "marks",

@@ -9,9 +9,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import create_engine, insert
 
 from filterd.monitor.health import HEALTH, KNOWN_KEYS, LATENCY_BUCKETS, LATENCY_SUM, combined
 from filterd.monitor.settings import MonitorLimits
+from filterd.monitor.store.paperwork import SCHOOLS
 from filterd.resolver import health as resolver_health
 from filterd.server.latency import Histogram
 
@@ -87,7 +89,7 @@ async def test_no_name_client_or_pseudonym_is_shown(monitor: Any, make: Any) -> 
     labels = set(re.findall(r'[{,]([a-z_]+)="', text))
     assert labels <= {
         "school", "box", "group", "tier", "category", "outcome", "verdict", "result", "kind", "status",
-        "table", "task", "le", "label", "version", "policy_version", "index_version",
+        "table", "task", "le", "region", "district", "label", "version", "policy_version", "index_version",
         *(m.label[0] for m in HEALTH if m.label),
     }  # fmt: skip
 
@@ -261,3 +263,29 @@ async def ask(session: aiohttp.ClientSession, port: int, query: str) -> list[Any
         except aiohttp.ClientError:
             pass  # it is still starting
         await asyncio.sleep(0.1)
+
+
+def listed(school: str) -> dict[str, Any]:
+    texts = {column.name: "A Person" for column in SCHOOLS.c if column.name.startswith(("title", "resp"))}
+    numbers = {"devices": 0, "changed": 0}
+    place = {"school": school, "region": "almaty", "district": "medeu"}
+    return {**texts, **numbers, **place, "operator_service": "", "operator_since": ""}
+
+
+async def test_a_school_is_shown_with_its_place(monitor: Any, make: Any) -> None:
+    await fill(monitor, make)
+    assert set(await monitor.metric("filterd_school_info")) == {
+        '{district="none",region="none",school="school-1"}',
+        '{district="none",region="none",school="school-2"}',
+    }
+    engine = create_engine(monitor.settings.database.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(insert(SCHOOLS), listed("school-1"))
+    engine.dispose()
+    assert set(await monitor.metric("filterd_school_info")) == {
+        '{district="medeu",region="almaty",school="school-1"}',
+        '{district="none",region="none",school="school-2"}',
+    }
+    assert await monitor.metric("filterd_demonstration") == {"": 0}
+    _, text = await monitor.get("/metrics")
+    assert "A Person" not in text
