@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import URL
@@ -57,6 +57,7 @@ class Store:
         self._turn = asyncio.Lock() if self._file else None
         self._open = asyncio.Event()
         self._reads = 0
+        self._working: set[asyncio.Future[Any]] = set()
         self._drained = asyncio.Condition()
         self._probed = (-_PROBE_SECONDS, "")
         self._probing = asyncio.Lock()
@@ -78,6 +79,8 @@ class Store:
     async def close(self) -> None:
         """Close all connections; safe to call twice."""
         self._open.clear()
+        if self._working:
+            await asyncio.wait(self._working, timeout=_DRAIN_SECONDS)
         if self._engines is not None:
             await self._engines.dispose()
             self._engines = None
@@ -102,6 +105,9 @@ class Store:
             StoreError: not stored, or not known to be stored. Whatever ``work`` raises itself passes through
                 after a rollback.
         """
+        return await self._whole(self._write(work, repeatable))
+
+    async def _write(self, work: Work[T], repeatable: bool) -> T:
         end = time.monotonic() + self._limits.failover_seconds
         for attempt in count():
             async with self._my_turn():
@@ -129,6 +135,9 @@ class Store:
         Raises:
             StoreError: it cannot be read now.
         """
+        return await self._whole(self._read(work))
+
+    async def _read(self, work: Work[T]) -> T:
         await self._wait_open()
         generation = self.generation
         self._reads += 1
@@ -190,6 +199,20 @@ class Store:
             except SQLAlchemyError as error:
                 fault = error
             raise await self._failed(fault, generation)
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work that is not broken off in its middle when its caller is: a driver may never end then.
+
+        The caller is still cancelled, when the transaction is over; `close` waits for it too.
+        """
+        task = asyncio.ensure_future(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
 
     def _ready(self) -> Engines:
         if self._engines is None:
