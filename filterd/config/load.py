@@ -206,6 +206,7 @@ class Config:
             admin_token_sha256=_sha256(admin_token),
             local_admin=model.local_admin,
             retention_days_events=model.retention_days,
+            zone=model.zone,
             hidden_categories=hidden_categories,
         )
 

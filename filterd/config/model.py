@@ -8,8 +8,9 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from filterd.errors import BadName
 from filterd.server.settings import Endpoint, Network
@@ -54,6 +55,14 @@ def _split(text: str) -> tuple[str, str]:
 
 def _upstream(value: Any) -> Endpoint | str:
     return "system" if value == "system" else endpoint(value)
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; write one as Asia/Almaty") from None
+    return value
 
 
 def _name(value: Any) -> str:
@@ -162,6 +171,7 @@ class MonitorModel(_Model):
     database: str | None = None
     local_admin: bool = True
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    zone: Annotated[str, AfterValidator(_zone)] = "Asia/Almaty"  # in which days and months of reports begin
     boxes: dict[str, BoxModel] = {}
 
 

@@ -38,6 +38,7 @@ def test_an_empty_file_is_a_good_configuration(tmp_path):
         ("upstreams: []\n", ":1:", "at least 1"),
         ("cache: {size_mib: 0}\n", ":1:", "greater than or equal to 1"),
         ("zones: {'a..b': [10.0.0.1]}\n", ":1:", "is not a domain name"),
+        ("monitor: {zone: Asia/Nowhere}\n", ":1:", "is no time zone"),
     ],
 )
 def test_an_error_names_file_line_column_and_remedy(tmp_path, text, place, message):
@@ -54,10 +55,11 @@ def test_an_option_of_the_command_line_is_named_as_such():
 
 
 def test_options_win_over_the_file_and_nested_keys_are_reached(tmp_path):
-    path = written(tmp_path, "listen: [127.0.0.5:53]\nmonitor: {retention_days: 7}\n")
+    path = written(tmp_path, "listen: [127.0.0.5:53]\nmonitor: {retention_days: 7, zone: Asia/Oral}\n")
     config = load_config(path, {"listen": ["127.0.0.6:54"], "monitor.listen": ["127.0.0.7:80"]})
     assert config.server().listen == (Endpoint("127.0.0.6", 54),)
     assert config.model.monitor.retention_days == 7
+    assert config.monitor("own", "admin", "s", frozenset()).zone == "Asia/Oral"
     assert config.model.monitor.listen == [Endpoint("127.0.0.7", 80)]
 
 

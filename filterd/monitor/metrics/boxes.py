@@ -13,11 +13,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from sqlalchemy import Row
 
 from filterd.monitor.health import HEALTH, LATENCY_BUCKETS, LATENCY_HELP, LATENCY_NAME, LATENCY_SUM, combined
+from filterd.monitor.metrics.boxstate import is_recent
 from filterd.monitor.metrics.snapshot import Snapshot
 from filterd.monitor.settings import MonitorSettings
 
 _BOX = ["school", "box"]
-_CLOCK_SLACK = 60.0
 
 
 def box_metrics(snapshot: Snapshot, settings: MonitorSettings, now: float) -> Iterator[Metric]:
@@ -36,7 +36,7 @@ def box_metrics(snapshot: Snapshot, settings: MonitorSettings, now: float) -> It
     for box, (school, _digest) in settings.boxes.items():
         labels, row = [school, box], snapshot.boxes.get((school, box))
         last_seen = row.last_seen if row is not None else 0
-        up.add_metric(labels, int(_is_recent(last_seen, settings, now)))
+        up.add_metric(labels, int(is_recent(last_seen, now, settings.limits.silent_seconds)))
         seen.add_metric(labels, last_seen)
         missing.add_metric(labels, snapshot.missing.get((school, box), 0))
         for column, family in counters:
@@ -54,14 +54,6 @@ _COUNTERS = (
 )
 
 
-def _is_recent(at: float, settings: MonitorSettings, now: float) -> bool:
-    """Tell whether a time of our own clock is recent; one in the future is not.
-
-    It was taken before the clock was set back.
-    """
-    return now - settings.limits.silent_seconds <= at <= now + _CLOCK_SLACK
-
-
 class _Report:
     """What the living processes of one box say, taken together."""
 
@@ -77,7 +69,7 @@ def _fresh(snapshot: Snapshot, settings: MonitorSettings, now: float) -> list[_R
     """Return the reports that are young enough to be believed."""
     rows: dict[tuple[str, str], list[Row[Any]]] = {}
     for row in snapshot.reports:
-        if _is_recent(row.received, settings, now):
+        if is_recent(row.received, now, settings.limits.silent_seconds):
             rows.setdefault((row.school, row.box), []).append(row)
     return [
         _Report(school, box, rows[school, box])

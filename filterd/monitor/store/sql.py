@@ -114,8 +114,6 @@ async def pick(
     key: tuple[str, ...],
     keys: Sequence[tuple[Any, ...]],
     wanted: tuple[str, ...],
-    *,
-    lock: bool = False,
 ) -> list[tuple[Any, ...]]:
     """Return the rows of the keys in the order of the key: the key's columns, then those wanted.
 
@@ -125,7 +123,6 @@ async def pick(
         key: columns that find a row, the first ones of the primary key.
         keys: their values.
         wanted: more columns.
-        lock: keep others from changing the rows until the transaction ends.
     """
     found: list[tuple[Any, ...]] = []
     if connection.dialect.name == "sqlite":
@@ -133,11 +130,11 @@ async def pick(
         for start in range(0, len(keys), step):
             some = keys[start : start + step]
             source = "VALUES " + ", ".join([f"({', '.join('?' * len(key))})"] * len(some))
-            statement = _pick(table, key, source, wanted, lock=False)  # its one writer needs no row locks
+            statement = _pick(table, key, source, wanted)
             values = tuple(value for one in some for value in one)
             found += map(tuple, await connection.exec_driver_sql(statement, values))
     elif keys:
-        statement = _pick(table, key, _arrays(table, key), wanted, lock=lock)
+        statement = _pick(table, key, _arrays(table, key), wanted)
         arrays = tuple(map(list, zip(*keys, strict=True)))
         found += map(tuple, await connection.exec_driver_sql(statement, arrays))
     return found
@@ -185,9 +182,9 @@ def _put(
     return f"INSERT INTO {name} ({_names(columns)}) {source} ON CONFLICT ({key}) {otherwise}"
 
 
-def _pick(table: Table, key: tuple[str, ...], source: str, wanted: tuple[str, ...], *, lock: bool) -> str:
+def _pick(table: Table, key: tuple[str, ...], source: str, wanted: tuple[str, ...]) -> str:
     names = _names(key)
     return (
         f'SELECT {_names(key + wanted)} FROM "{table.name}" WHERE ({names}) IN ({source})'  # noqa: S608
-        f" ORDER BY {names}{' FOR UPDATE' if lock else ''}"
+        f" ORDER BY {names}"
     )

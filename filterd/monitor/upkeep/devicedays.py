@@ -19,7 +19,7 @@ from sqlalchemy import Row, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import StoreError
-from filterd.monitor.days import DAY_SECONDS, start_of
+from filterd.monitor.days import start_of
 from filterd.monitor.patterns.episodes import episodes, sure_steps
 from filterd.monitor.patterns.hits import Lookup, collapse
 from filterd.monitor.settings import MonitorSettings
@@ -29,6 +29,7 @@ from filterd.monitor.store.store import Clock, Store
 from filterd.monitor.upkeep.rules import events_from
 
 _ROWS = 1000
+_HOUR = 3600
 _MARKS = select(DIRTY_DAYS.c.school, DIRTY_DAYS.c.day).order_by(DIRTY_DAYS.c.touched).limit(10_000)
 _CLEAR = delete(DIRTY_DAYS).where(*same(DIRTY_DAYS, "school", "day"))
 _FORGET = delete(DEVICE_DAYS).where(*same(DEVICE_DAYS, "school", "day"))
@@ -87,8 +88,8 @@ class DeviceDays:
             cleared: Any = await connection.execute(_CLEAR, key)
             if not cleared.rowcount:
                 return False  # another monitor made it
-            # A day of margin: deleting may begin while this reads.
-            if start < events_from(self._settings, self._clock()) + DAY_SECONDS:
+            # As in an hour: deleting may begin while this reads.
+            if start < events_from(self._settings, self._clock() + _HOUR):
                 _log.info("device_days_too_late", school=school, day=day)
                 return False
             await connection.execute(_FORGET, key)

@@ -223,3 +223,16 @@ def test_any_json_in_any_place_gives_a_delivery_or_a_problem(data: st.DataObject
 @pytest.mark.parametrize("field", ["version", "policy_version", "index_version"])
 def test_versions_are_printable(make: Any, field: str) -> None:
     assert refused(make.delivery(health=make.health(**{field: "a\nb"}))).status == 422
+
+
+@given(st.data())
+def test_any_json_in_the_optional_fields_gives_a_delivery_or_a_problem(data: st.DataObject) -> None:
+    small = st.integers(-1, 7200) | st.sampled_from([3600, 2**41, 4095, 4096]) | JSON
+    alive = st.lists(st.fixed_dictionaries({"hour": small, "steps": small}) | JSON, max_size=3)
+    names = ("at", "tested", "failed", "no_source", "learning_tested", "learning_answered", "error", "x")
+    selftest = st.none() | JSON | st.dictionaries(st.sampled_from(names), small, max_size=8)
+    batch = {"sequence": 1, "events": [], "usage": [], "alive": data.draw(alive | JSON)}
+    health = {"at": 1, "started": 1, "version": "", "policy_version": "", "index_version": "", "values": {}}
+    delivery = {"box": "box1", "school": "school-1", "stream": "0" * 32, "batches": [batch]}
+    delivery["health"] = health | {"selftest": data.draw(selftest)}
+    assert status_of(json.dumps(delivery).encode()) in {200, 422}

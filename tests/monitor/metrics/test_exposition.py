@@ -87,7 +87,7 @@ async def test_no_name_client_or_pseudonym_is_shown(monitor: Any, make: Any) -> 
     labels = set(re.findall(r'[{,]([a-z_]+)="', text))
     assert labels <= {
         "school", "box", "group", "tier", "category", "outcome", "verdict", "result", "kind", "status",
-        "table", "le", "label", "version", "policy_version", "index_version",
+        "table", "task", "le", "label", "version", "policy_version", "index_version",
         *(m.label[0] for m in HEALTH if m.label),
     }  # fmt: skip
 
