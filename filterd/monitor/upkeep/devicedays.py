@@ -1,8 +1,8 @@
 """DEVICE_DAYS made anew for every day of which events came: what patterns and "how many devices" rest on.
 
 One transaction for each school and day. It takes the day's mark away first, which every delivery that brings
-events of that day holds until it is committed: so the events read afterwards are all there are, and what
-comes later finds no mark and sets it again. Late, repeated and concurrent deliveries, and other monitors
+events of that day holds until it is committed: so the events that are there afterwards are all there are, and
+what comes later finds no mark and sets it again. Late, repeated and concurrent deliveries, and other monitors
 doing the same, thus end in the same rows.
 
 Never makes a day anew of which events may already be deleted, nor one of a clock that runs ahead.
@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from filterd.errors import StoreError
@@ -33,21 +33,19 @@ _HOUR = 3600
 _MARKS = select(DIRTY_DAYS.c.school, DIRTY_DAYS.c.day).order_by(DIRTY_DAYS.c.touched).limit(10_000)
 _CLEAR = delete(DIRTY_DAYS).where(*same(DIRTY_DAYS, "school", "day"))
 _FORGET = delete(DEVICE_DAYS).where(*same(DEVICE_DAYS, "school", "day"))
+_OF_DAY = (
+    *same(EVENTS, "school"),
+    EVENTS.c.bucket >= bindparam("start"),
+    EVENTS.c.bucket < bindparam("end"),
+    EVENTS.c.verdict == "block",  # a safe search is no attempt at anything (R15)
+)
+_READ = ("pseudonym", "category", "group_id", "tier", "bucket", "domain", "hints")
 _EVENTS = (
-    select(
-        *(
-            EVENTS.c[name]
-            for name in ("pseudonym", "category", "group_id", "tier", "bucket", "domain", "hints")
-        )
-    )
-    .where(
-        *same(EVENTS, "school"),
-        EVENTS.c.bucket >= bindparam("start"),
-        EVENTS.c.bucket < bindparam("end"),
-        EVENTS.c.verdict == "block",  # a safe search is no attempt at anything (R15)
-    )
+    select(*(EVENTS.c[name] for name in _READ))
+    .where(*_OF_DAY)
     .order_by(EVENTS.c.pseudonym, EVENTS.c.category)
 )
+_AMOUNT = select(func.count()).select_from(EVENTS).where(*_OF_DAY)
 _COLUMNS = (
     *("school", "day", "pseudonym", "category", "group_id", "tier"),
     *("hits", "doubtful", "domains", "episodes", "buckets"),
@@ -81,8 +79,11 @@ class DeviceDays:
         return made
 
     async def _make(self, school: str, day: int) -> bool:
-        start, end = start_of(day, self._zone), start_of(day + 1, self._zone)
+        start = start_of(day, self._zone)
         key = {"key_school": school, "key_day": day}
+        bounds = {"key_school": school, "start": start, "end": start_of(day + 1, self._zone)}
+        # Summed up before the mark is taken away, for then deliveries of the school wait.
+        before = await self._store.read(lambda connection: _summed_up(connection, school, day, bounds))
 
         async def work(connection: AsyncConnection) -> bool:
             cleared: Any = await connection.execute(_CLEAR, key)
@@ -92,14 +93,28 @@ class DeviceDays:
             if start < events_from(self._settings, self._clock() + _HOUR):
                 _log.info("device_days_too_late", school=school, day=day)
                 return False
+            amount, rows = before
+            if await _amount(connection, bounds) != amount:
+                _, rows = await _summed_up(connection, school, day, bounds)
             await connection.execute(_FORGET, key)
-            bounds = {"key_school": school, "start": start, "end": end}
-            async with connection.stream(_EVENTS, bounds, execution_options={"yield_per": _ROWS}) as events:
-                rows = [(school, day, *row) async for row in _summaries(events, start)]
             await put(connection, DEVICE_DAYS, _COLUMNS, rows)
             return True
 
         return await self._store.write(work, repeatable=True)
+
+
+async def _summed_up(
+    connection: AsyncConnection, school: str, day: int, bounds: dict[str, Any]
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """Return how much there is of a day, and its rows."""
+    amount = await _amount(connection, bounds)
+    async with connection.stream(_EVENTS, bounds, execution_options={"yield_per": _ROWS}) as events:
+        return amount, [(school, day, *row) async for row in _summaries(events, bounds["start"])]
+
+
+async def _amount(connection: AsyncConnection, bounds: dict[str, Any]) -> int:
+    """Return the number of a day's events: it grows with every delivery that could change a summary."""
+    return int(await connection.scalar(_AMOUNT, bounds) or 0)
 
 
 async def _marks(connection: AsyncConnection) -> list[tuple[str, int]]:

@@ -44,9 +44,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Run all tasks at once and then at their pace, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for task in self._tasks:
-                group.create_task(self._repeat(task), name=f"monitor-{task.name}")
+        await asyncio.gather(*(self._repeat(task) for task in self._tasks))
 
     async def _repeat(self, task: Task) -> None:
         failures = self._meter.upkeep_failures.labels(task.name)

@@ -174,7 +174,7 @@ async def test_several_monitors_may_start_at_once(fresh_database: Any, settings:
         await asyncio.create_subprocess_exec(
             sys.executable, "-c", script, url, stderr=asyncio.subprocess.PIPE
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     for one in started:
         _, told = await one.communicate()

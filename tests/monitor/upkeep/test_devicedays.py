@@ -102,15 +102,18 @@ async def test_another_school_and_day_are_left_alone(monitor: Any, make: Any, cl
 
 
 async def test_deliveries_and_two_monitors_at_once_end_in_the_right_rows(
-    monitor: Any, make: Any, clock: Any
+    start: Any, make: Any, clock: Any
 ) -> None:
+    # All of them wait for SQLite's one lock, and its waiting knows no turns.
+    patient = MonitorLimits(busy_seconds=90.0, store_seconds=90.0)
+    monitor = await start(clock=clock, limits=patient)
     stop = asyncio.Event()
 
     async def summing(store: Store) -> None:
         days = DeviceDays(store, monitor.settings, clock)
         while not stop.is_set():
             await days.make()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.02)
         await store.close()
 
     async def box(name: str, stream: int) -> None:
