@@ -28,7 +28,7 @@ import yaml
 
 from harness import boxes, growth, tools
 from harness.machine import facts
-from harness.postgres import Cluster, free_port
+from harness.postgres import Cluster, PostgresFailed, free_port
 from harness.process import Command, Server, cpu_seconds, descendants
 
 BUILD = tools.TOP / "build" / "bench"
@@ -76,6 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - begun:6.0f} s] {text}", file=sys.stderr, flush=True)
 
+    try:
+        _run(given, out, say)
+    except (tools.Missing, PostgresFailed) as error:
+        print(f"bench/ingest: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(given: argparse.Namespace, out: Path, say: Say) -> None:
     results: dict[str, Any] = {"machine": facts()}
     with tools.alone(BUILD):
         if given.growth is not None:
@@ -95,7 +104,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (out / "report.txt").write_text(text, "utf-8")
     print(text)
     print(f"written to {out}: results.json, report.txt", file=sys.stderr)
-    return 0
 
 
 def _measure(store: str, plan: boxes.Plan, out: Path, *, profile: bool) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def _monitor(folder: Path, url: str, plan: boxes.Plan, profile: bool) -> Iterato
         end = time.monotonic() + _START_SECONDS
         while "monitor_ready" not in (text := server.log.read_text("utf-8", "replace")):
             if not server.alive() or time.monotonic() > end:
-                raise SystemExit(f"bench/ingest: the monitor did not start: {text[-1000:]}")
+                raise tools.Missing(f"the monitor did not start: {text[-1000:]}")
             time.sleep(0.05)
         yield server
 
@@ -155,11 +163,15 @@ def _load(server: Server, cluster: Cluster | None, port: str, plan: boxes.Plan) 
     """Let the boxes send, and watch CPU and memory meanwhile."""
     values = asdict(plan) | {"url": f"http://127.0.0.1:{port}/v1/batches"}
     generator = subprocess.Popen(
-        [sys.executable, "-m", "harness.boxes", json.dumps(values)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "harness.boxes", json.dumps(values)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tools.TOP / "bench")},
     )
     output = cast("IO[str]", generator.stdout)
     try:
-        output.readline()  # it begins
+        if not output.readline():  # it begins
+            raise tools.Missing("the generator did not start")
         time.sleep(plan.warm)
         before = _cpu(server, cluster), time.perf_counter(), _machine_cpu()
         memory = [_rss(server)]
@@ -174,6 +186,7 @@ def _load(server: Server, cluster: Cluster | None, port: str, plan: boxes.Plan) 
     finally:
         generator.kill()
         generator.wait()
+        output.close()
     took = after[1] - before[1]
     quarter = max(1, len(memory) // 4)
     return found | {
