@@ -281,7 +281,7 @@ def test_status(school):
     assert found["school"] == "mektep-1"
     assert found["listen"] == [f"127.0.0.1:{school.port}", f"[::1]:{school.port}"]
     names = [process["name"] for process in found["processes"]]
-    assert names == ["monitor", *(f"dns-{number}" for number in range(school.workers))]
+    assert names == [*(f"dns-{number}" for number in range(school.workers)), "monitor"]
     assert all(process["ready"] for process in found["processes"])
     assert "filterd" in fine(school.run("status"))
 
