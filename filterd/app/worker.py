@@ -81,7 +81,7 @@ class Worker:
     pseudonyms: Pseudonyms
     index_version: str
     started: int
-    refused_version: str = ""
+    refused_file: tuple[int, int, int] = (0, 0, 0)  # device, inode and time of an index that is damaged
     beat: float = 0.0  # monotonic seconds at which the loop was last seen turning
     encrypted: EncryptedListeners | None = None
 
@@ -123,13 +123,20 @@ class Worker:
     def take_current_index(self) -> None:
         """Serve the current index if it is another one; a damaged one is refused and the old one stays."""
         path = activate.current(self.config.state.lists)
-        if path is None or path.parent.name in (self.index_version, self.refused_version):
+        if path is None or path.parent.name == self.index_version:
+            return
+        try:
+            found = path.stat()
+        except FileNotFoundError:  # taken away just now; the next look sees what is there
+            return
+        file = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        if file == self.refused_file:  # it was told once
             return
         try:
             index = Index.open(path)
         except DomainIndexError as error:
             self.handler.counters["index_refused"] += 1
-            self.refused_version = path.parent.name
+            self.refused_file = file
             log.error("index_refused", path=str(path), error=str(error))  # noqa: TRY400 - the line says all
             return
         old, self.resolver.index = self.resolver.index, index

@@ -188,6 +188,25 @@ def ask(database: str, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
+async def at_rest(database: str) -> None:
+    """Wait until the upkeep of an endpoint that just started is over.
+
+    Tests look into the database from the loop that the endpoint runs in. While they wait for a lock of
+    PostgreSQL, that of making partitions, the endpoint could not end the transaction that holds it.
+    """
+    if not database.startswith("postgresql"):
+        return
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND state IN ('active', 'idle in transaction')"
+    )
+    deadline, quiet = time.monotonic() + 20.0, 0
+    while quiet < 4 and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        with suppress(psycopg.Error):  # a server that a test made sick
+            quiet = 0 if (await asyncio.to_thread(ask, database, busy))[0][0] else quiet + 1
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each engine if it asks for that."""
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
@@ -256,6 +275,7 @@ async def start(database: str, tmp_path: Path) -> AsyncIterator[Start]:
             task.result()
         host, port = bound.result()[0]
         one.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        await at_rest(values.database)
         return one
 
     yield begin
