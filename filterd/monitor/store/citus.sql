@@ -31,5 +31,6 @@ SELECT create_distributed_table('submissions', 'school', colocate_with => 'event
 SELECT create_distributed_table('cards', 'school', colocate_with => 'events');
 SELECT create_distributed_table('releases', 'school', colocate_with => 'events');
 SELECT create_distributed_table('facts', 'school', colocate_with => 'events');
+SELECT create_distributed_table('notices', 'school', colocate_with => 'events');
 SELECT create_distributed_table('reports', 'school', colocate_with => 'events');
 SELECT create_distributed_table('audit', 'school', colocate_with => 'events');
