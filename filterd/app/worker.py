@@ -24,6 +24,7 @@ import structlog
 
 from filterd import __version__, mmsg
 from filterd.app import logs
+from filterd.app.indexinuse import readable_index
 from filterd.app.policyfiles import policy_now
 from filterd.app.policyoverrides import OverrideStore
 from filterd.config.load import Config, undump
@@ -282,23 +283,6 @@ def _noted(
         return pseudonyms, None
     store = identities.Identities(config.state.identities, keys, secret)
     return identities.Noting(pseudonyms, store), store
-
-
-def readable_index(folder: Path) -> tuple[Index, str]:
-    """Return the index in use and its version, or the newest other one that can be read.
-
-    With none that can, an empty one that is not ready: a damaged disk must not take the school's internet
-    down. The policy says what becomes of lookups then (``without_lists``, R21).
-    """
-    current = activate.current(folder)
-    others = [folder / version / activate.INDEX for version in reversed(activate.versions(folder))]
-    for path in dict.fromkeys([*([current] if current is not None else []), *others]):
-        try:
-            return Index.open(path), path.parent.name
-        except DomainIndexError as error:
-            log.error("index_unreadable", path=str(path), error=str(error))  # noqa: TRY400 - the line says all
-    log.critical("no_lists", remedy="lists are compiled anew in the background; see `filterd lists status`")
-    return Index.empty(), ""
 
 
 def _resident_bytes() -> int:
