@@ -24,6 +24,7 @@ import structlog
 
 from filterd import __version__, mmsg
 from filterd.app import logs
+from filterd.app.garbage import tidy, tidy_all
 from filterd.app.indexinuse import readable_index
 from filterd.app.policyfiles import policy_now
 from filterd.app.policyoverrides import OverrideStore
@@ -360,22 +361,6 @@ def _background(worker: Worker) -> tuple[Coroutine[Any, Any, None], ...]:
         _every(_TIDY_ALL, tidy_all),
         worker.neighbours.watch(worker.regroup),
     )
-
-
-def tidy() -> None:
-    """Collect garbage among what is new since the last call, and never look at the survivors again.
-
-    The collector's own timing would look through the whole cache and memo, tens of milliseconds at once, in
-    the middle of lookups. What is frozen is still freed by its reference count.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def tidy_all() -> None:
-    """Collect garbage among everything: rings that closed after they were frozen."""
-    gc.unfreeze()
-    tidy()
 
 
 async def _every(seconds: float, action: Callable[[], None]) -> None:
