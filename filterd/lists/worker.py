@@ -139,6 +139,9 @@ def compile_in_process(job: Job, progress: Report = lambda _step: None) -> Compi
                 return _converse(process, job, progress, stderr)
             finally:
                 process.kill()  # it has ended, unless this side was interrupted
+                if process.stdin is not None:
+                    with suppress(BrokenPipeError):  # what a process that died at once did not read
+                        process.stdin.close()
 
 
 def _converse(
